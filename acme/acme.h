@@ -1,0 +1,61 @@
+/*
+ * The face of this folder: certificates. For now the issuer that needs no
+ * network (internal) and the store of live certificates on disk; the ACME
+ * client stands beside them later.
+ *
+ *     state_dir/ca/{ca.key, ca.pem}                  the internal CA, made at first use
+ *     state_dir/certs/NAME/SITE/<n>/{key.pem, chain.pem, meta.json}
+ *     state_dir/certs/NAME/SITE/current → <n>
+ *
+ * SITE is the site's first name ("*." as "_."). A renewal keeps its key and
+ * replaces chain.pem by rename, so that no handshake can meet a mismatched pair.
+ * Keys: P-256, root:web 0640, created with that mode in a directory root:web 0710.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "agent/base/err.h"
+
+/* What a live certificate says about itself. */
+struct certificate {
+	time_t not_before, not_after;
+	bool internal; /* signed by our own CA */
+	bool covers;   /* exactly the wanted names */
+	bool key_matches;
+};
+
+struct store;
+
+/* web_gid reads the keys. */
+int store_open(const char *state_dir, gid_t web_gid, bool writable, struct store **ret,
+	       struct err *e);
+void store_close(struct store *s);
+
+/* The directory name of a site's certificate: its first name made safe. ret has room for 256 bytes. */
+void store_site(const char *first_name, char ret[static 256]);
+
+/* Reads the live certificate; cheap when its file did not change (by stat). -ENOENT: none. */
+int store_read(struct store *s, const char *webspace, const char *site, const char *const *names,
+	       size_t n_names, struct certificate *ret, struct err *e);
+
+/* Issues from the internal CA and installs; keeps the key if there is a good one. Sync is the caller's (store_sync). */
+int store_issue_internal(struct store *s, const char *webspace, const char *site,
+			 const char *const *names, size_t n_names, time_t now, struct err *e);
+int store_sync(struct store *s, struct err *e);
+
+/* Checks an admin's own files: parse, key matches, names covered, in date. A sentence in e. */
+int certificate_check_files(const char *certificate, const char *key, const char *const *names,
+			    size_t n_names, time_t now, struct certificate *ret, struct err *e);
+
+/* Certificates of this webspace are gone from the live tree (set aside under certs/.removed). */
+int store_remove(struct store *s, const char *webspace, struct err *e);
+
+/* When to renew: two thirds of the lifetime, moved by a stable hash of the name. */
+time_t certificate_renew_at(const struct certificate *c, const char *name);
+
+/* The path of the internal CA's certificate; made if need be. Owned by the store. */
+const char *store_ca_file(struct store *s);

@@ -1,0 +1,16 @@
+/* Time. Pure code takes a time as argument; only the edges ask the clock. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#define USEC_PER_MSEC UINT64_C(1000)
+#define USEC_PER_SEC  UINT64_C(1000000)
+
+/* CLOCK_MONOTONIC, which does not jump. */
+uint64_t clock_usec(void);
+/* Wall time, seconds since 1970. */
+time_t clock_wall(void);
+/* RFC 3339, UTC: "2026-11-21T10:15:00Z". ret has room for 21 bytes. */
+void clock_rfc3339(time_t t, char ret[static 21]);

@@ -1,0 +1,16 @@
+/* MESSAGE_IDs of the journal entries; packaging/journal.catalog says what each means. */
+#pragma once
+
+#define ID_CHANGED "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a01" /* a resource was made or put back */
+#define ID_FAILED  "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a02" /* a webspace could not be brought about */
+#define ID_INVALID "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a03" /* a file does not load */
+#define ID_QUARANTINED \
+	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a04" /* a webspace's part broke a daemon's configuration */
+#define ID_HOST_FAULT  "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a05" /* the host's own part is broken */
+#define ID_PUBLISHED   "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a06" /* a generation is in force */
+#define ID_ROLLED_BACK "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a07" /* a generation was taken back */
+#define ID_DAEMON_DIED "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a08" /* a daemon of ours ended by itself */
+#define ID_REMOVAL_HELD \
+	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a09"            /* removals wait for `webspaces confirm` */
+#define ID_REMOVED "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0a" /* a webspace was taken out of service */
+#define ID_FIGHT   "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0b" /* somebody keeps undoing what we put back */

@@ -1,0 +1,38 @@
+/*
+ * The journal, or stderr where there is none. The only file that knows
+ * sd-journal. Library code never logs; the pass and the agent do, at their
+ * edge, once.
+ *
+ * Every entry can carry MESSAGE_ID (see ids.h), WEBSPACE, RESOURCE, CHANGE,
+ * OLD, NEW, REVISION and UNIT. On stderr a line is "<level>message" as
+ * systemd reads it where stderr is a journal stream, and plain text elsewhere.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <syslog.h>
+
+struct log_entry {
+	int level;            /* LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG */
+	const char *id;       /* a MESSAGE_ID of ids.h, or NULL */
+	const char *webspace; /* these may all be NULL */
+	const char *resource;
+	const char *change; /* "intent" or "drift" */
+	const char *old_value;
+	const char *new_value;
+	const char *revision;
+	const char *unit;
+};
+
+/* Finds out where to write. debug: LOG_DEBUG entries are written too. */
+void log_open(bool debug);
+
+void log_entry(const struct log_entry *entry, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#define log_plain(priority, ...) log_entry(&(struct log_entry){ .level = (priority) }, __VA_ARGS__)
+#define log_error(...)           log_plain(LOG_ERR, __VA_ARGS__)
+#define log_warning(...)         log_plain(LOG_WARNING, __VA_ARGS__)
+#define log_notice(...)          log_plain(LOG_NOTICE, __VA_ARGS__)
+#define log_info(...)            log_plain(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)           log_plain(LOG_DEBUG, __VA_ARGS__)

@@ -1,0 +1,28 @@
+/*
+ * Puts a file or a link in place in one step: readers see the old one or the
+ * new one, also after a crash.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "agent/base/err.h"
+
+enum put_sync {
+	PUT_BATCH, /* the caller syncs the file system once for many (put_sync_all) */
+	PUT_SYNC,  /* the data is on disk before the name moves */
+};
+
+/* Puts text at dir/name if something else is there now. 1: changed, 0: was right, -errno. */
+int put_file(int dir, const char *name, mode_t mode, const char *text, size_t len,
+	     enum put_sync sync, struct err *e);
+
+/* Puts a symbolic link dir/name → target by rename. 1: changed, 0: was right, -errno. */
+int put_link(int dir, const char *name, const char *target, struct err *e);
+
+/* Writes all of it to an open file. */
+int put_all(int fd, const char *text, size_t len, struct err *e);
+
+/* One syncfs(2) for the file system of dir. */
+int put_sync_all(int dir, struct err *e);

@@ -1,0 +1,43 @@
+/*
+ * Other programs: argv, a clean environment, no shell, no descriptor but the
+ * standard three, default signals. The only place that forks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/err.h"
+
+struct spawn {
+	const char *const *argv; /* argv[0] is an absolute path */
+	const char *const *env;  /* "NAME=value", NULL-ended; NULL: PATH and LANG=C.UTF-8 only */
+	int out;                 /* stdout and stderr go here; 0 or less: /dev/null */
+	bool new_session;        /* setsid: the child's pid names its process group */
+	mode_t umask;            /* 0: 022 */
+};
+
+struct spawned {
+	pid_t pid;
+	int pidfd; /* readable when it has ended; owned by the caller */
+};
+
+/* Starts it. A program that cannot be executed is an error here, not a status later. */
+int spawn_start(const struct spawn *s, struct spawned *ret, struct err *e);
+
+/* Reaps an ended child. Returns its wait status, or -errno (-ECHILD: not ours). */
+int spawn_reap(const struct spawned *s);
+
+/*
+ * Runs it to its end, or kills it at the deadline (-ETIMEDOUT). Output, stdout
+ * and stderr together, is added to *output up to 64 KiB; output may be NULL.
+ * input, if not NULL, is its standard input. Returns 0, or -EIO with the last
+ * line of the output in e if it failed.
+ */
+int spawn_run(const struct spawn *s, const char *input, uint64_t deadline_usec, struct buf *output,
+	      struct err *e);
+
+/* True if the wait status means exit(0). */
+bool spawn_succeeded(int status);

@@ -1,0 +1,63 @@
+/*
+ * All webspaces of the host that are in force: what each file says now, or the
+ * last text of it that loaded (kept in state_dir/good/NAME.conf, so it holds
+ * over restarts), with names that two of them want given to one (conflict.h),
+ * and removals held back until they are certain (removal.h).
+ *
+ * To look again at one file costs the same whatever the host holds.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <time.h>
+
+#include "agent/base/table.h"
+#include "agent/model/host.h"
+#include "agent/model/load.h"
+#include "agent/model/webspace.h"
+
+/* One webspace's place in the catalog; it outlives replaced contents. */
+struct entry {
+	const char *name;
+	const struct webspace *webspace; /* in force; NULL: never loaded */
+	const char *problem; /* why the file as it is now does not load; NULL: it does */
+	const char *lost;    /* names it wants but another has, in a sentence; NULL: none */
+	bool from_good;      /* in force is the last known good text, not the file */
+	bool elsewhere;      /* `hosts` places it on other hosts: treated as absent */
+	time_t absent_since; /* wall time of the first look that missed the file; 0: it is there */
+	bool held;           /* its removal waits for `webspaces confirm` */
+	bool going;          /* to be taken out of service now */
+	void *user;          /* the agent's own record about it */
+};
+
+struct catalog;
+
+/* host is borrowed and outlives the catalog. writable false (plan, check): no good/ files are written. */
+int catalog_open(const struct host *host, bool writable, struct catalog **ret, struct err *e);
+void catalog_close(struct catalog *c);
+
+/* Called for each webspace whose desired state is another now, or that is going. */
+typedef void catalog_changed_fn(struct entry *entry, void *data);
+
+/* Looks at one file again (and at those whose names conflict with it). now: wall time. */
+int catalog_look(struct catalog *c, const char *name, time_t now, catalog_changed_fn *fn,
+		 void *data, struct err *e);
+/* Looks at every file, by stat alone where nothing changed. An unreadable directory is an error and changes nothing. */
+int catalog_look_all(struct catalog *c, time_t now, catalog_changed_fn *fn, void *data,
+		     struct err *e);
+
+/* Lets held removals go on: generation is that of `status`, or 0. Returns how many. */
+int catalog_confirm(struct catalog *c, catalog_changed_fn *fn, void *data);
+/* When a removal in its grace time wants the next look, wall time; 0: none. */
+time_t catalog_next_look(const struct catalog *c);
+
+/* The webspace's removal is done: forgets it and its good text. */
+void catalog_forget(struct catalog *c, const char *name);
+
+struct entry *catalog_get(const struct catalog *c, const char *name);
+/* name → struct entry, those that are going included. */
+const struct table *catalog_entries(const struct catalog *c);
+/* The git commit of config_dir, or NULL. */
+const char *catalog_revision(const struct catalog *c);
+/* How many removals are held. */
+size_t catalog_held(const struct catalog *c);

@@ -1,0 +1,68 @@
+/* What /etc/webspaces/webspaces.conf says: the host's own settings, with every preset filled in. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "agent/base/arena.h"
+#include "agent/model/webspace.h"
+
+enum manager_kind { MANAGER_AUTO, MANAGER_SYSTEMD, MANAGER_DIRECT };
+enum web_access { WEB_ACCESS_ACL, WEB_ACCESS_GROUP };
+enum nginx_instance { NGINX_OWN, NGINX_SYSTEM };
+
+struct host {
+	const char *file; /* where it was read from */
+
+	const char *config_dir, *home_root, *state_dir, *run_dir, *log_root;
+	const char *base_domain; /* "" : none */
+	const char *web_user;
+	enum web_access web_access;
+	enum manager_kind manager;
+	const char *name; /* for `hosts`; preset: gethostname(2) */
+
+	struct {
+		bool create;
+		unsigned uid_min, uid_max;
+	} accounts;
+
+	struct {
+		enum nginx_instance instance;
+		const char *binary;
+		struct text_list http, https; /* "0.0.0.0:80", "[::]:80" */
+		unsigned worker_processes;    /* 0: auto */
+		unsigned worker_connections;
+		const char *
+			unknown; /* names nobody has: "refuse" (444, handshake rejected) or a status like "404" */
+	} nginx;
+
+	struct {
+		unsigned shards;
+		const char *binary; /* "/usr/sbin/php-fpm%s": %s is the version */
+	} php;
+
+	struct text_list base; /* host paths copied into every jail's .base */
+
+	struct {
+		unsigned settle_ms, full_pass_s, removal_grace_s;
+	} reconcile;
+
+	struct {
+		enum tls_issuer issuer;
+		const char *directory;
+		struct text_list contact;
+		bool agree_tos;
+		const char *ca_file;
+	} acme;
+
+	/* The text of `defaults`, as parsed options; load.c lays it under every webspace. */
+	const struct webspace *defaults;
+	const struct site *default_site;
+
+	/* Looked up by host_resolve, not configured. */
+	uid_t web_uid;
+	gid_t web_gid;
+
+	struct arena arena; /* owns all of the above */
+};

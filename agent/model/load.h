@@ -1,0 +1,48 @@
+/*
+ * From text to struct. The only face of libconfig (load.c), which is kept away
+ * from files: it never opens one, never sees an @include, and its tree is
+ * freed before we return. See the head of load.c for each of its traps.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "agent/base/err.h"
+#include "agent/model/host.h"
+#include "agent/model/webspace.h"
+
+#define LOAD_MAX_BYTES 65536
+
+/* What is wrong with a file: all of it, not just the first. */
+struct problem {
+	const char *file;
+	unsigned line;   /* 0: the file as a whole */
+	const char *key; /* "sites[0].tls.hsts", or "" */
+	const char *text;
+};
+
+struct problems {
+	struct problem *items;
+	size_t count;
+	struct arena arena;
+};
+void problems_add(struct problems *p, const char *file, unsigned line, const char *key,
+		  const char *format, ...) __attribute__((format(printf, 5, 6)));
+void problems_clear(struct problems *p);
+/* "file:line: key: what is wrong", a line each. */
+void problems_print(const struct problems *p, FILE *to);
+
+/* Reads a configuration file safely: regular, ours or root's, not writable by others, no link, ≤ 64 KiB. */
+int load_read(int dir, const char *name, char **ret_text, size_t *ret_len, struct err *e);
+
+/*
+ * The host's file. path NULL or absent file: presets alone (an explicitly named
+ * file that is absent is a problem: missing_ok says which). -EINVAL with
+ * problems. *ret is the caller's: host_free.
+ */
+int load_host(const char *path, bool missing_ok, struct host **ret, struct problems *p);
+void host_free(struct host *h);
+
+/* A webspace from its text. file is for messages. -EINVAL with problems. *ret is the caller's: webspace_free. */
+int load_webspace(const struct host *h, const char *name, const char *file, const char *text,
+		  size_t len, struct webspace **ret, struct problems *p);

@@ -1,0 +1,122 @@
+/*
+ * The face of this folder: the desired state of webspaces goes in, the machine
+ * follows, and what was found, changed or failed comes out as reports.
+ *
+ * Everything runs on the loop in slices, so that a look at ten thousand
+ * webspaces never keeps a single drifted mode waiting. A webspace is looked at
+ * for a reason, its change: intent (its file changed) or drift (something else
+ * may have).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "agent/base/err.h"
+#include "agent/base/loop.h"
+#include "agent/base/table.h"
+#include "agent/model/host.h"
+#include "agent/model/webspace.h"
+
+enum change { CHANGE_INTENT, CHANGE_DRIFT };
+
+enum condition_type {
+	CONDITION_LOADED,
+	CONDITION_ACCOUNT,
+	CONDITION_DIRECTORIES,
+	CONDITION_MOUNTS,
+	CONDITION_PHP,
+	CONDITION_SITES,
+	CONDITION_CERTIFICATE,
+	CONDITIONS,
+};
+extern const char *const condition_names[CONDITIONS];
+
+enum condition_status { CONDITION_UNKNOWN, CONDITION_FALSE, CONDITION_TRUE };
+
+struct condition {
+	enum condition_status status;
+	const char *
+		reason; /* a CamelCase word, static: "Ready", "NoNames", "TermsNotAgreed", "Quarantined" */
+	char *message; /* a sentence, owned; NULL: none */
+	time_t since;  /* wall time of the last change of status or reason */
+};
+
+/* What reconcile knows about one webspace. Owned by reconcile. */
+struct subject {
+	const char *name;
+	const struct webspace *webspace; /* desired; NULL: nothing loaded, or going */
+	struct condition conditions[CONDITIONS];
+	bool going;
+	uint64_t retry_usec;  /* back-off: not looked at again by itself before; 0 none */
+	unsigned n_failures;  /* in a row */
+	void *pass, *service; /* private to pass.c and to the services */
+};
+
+/* True if every condition is True (or does not apply: Unknown with reason "NotWanted"). */
+bool subject_ready(const struct subject *s);
+
+enum report_kind {
+	REPORT_CHANGED,     /* an item was made or put back: resource, item, change, old, new */
+	REPORT_PLANNED,     /* it would be (dry): also old_text and new_text for files */
+	REPORT_FAILED,      /* text says why; told again only when it changes, or after a day */
+	REPORT_FIGHT,       /* somebody keeps undoing it: backed off */
+	REPORT_QUARANTINED, /* webspace's part broke the unit's configuration: text */
+	REPORT_HOST_FAULT, /* the unit's configuration is broken without any webspace's doing: text */
+	REPORT_PUBLISHED,   /* unit runs generation */
+	REPORT_ROLLED_BACK, /* unit is back at generation: text */
+	REPORT_DIED,        /* unit's daemon ended by itself: text */
+	REPORT_STATUS,      /* conditions of the webspace changed */
+	REPORT_REMOVED,     /* webspace is out of service; its subject ends with this call */
+	REPORT_IDLE,        /* nothing is left to do until something happens; once each time */
+};
+
+struct report {
+	enum report_kind kind;
+	enum change change;
+	const struct subject *subject; /* NULL: the host's own */
+	const char *resource;          /* a resource's or unit's name */
+	const char *item;              /* "chroot/tmp"; NULL: none */
+	const char *old_value, *new_value, *text;
+	const char *old_text, *new_text;
+	uint64_t generation;
+};
+typedef void report_fn(const struct report *r, void *data);
+
+struct reconcile_config {
+	const struct host *host; /* borrowed, outlives it */
+	struct loop *loop;
+	bool dry;      /* plan: looks and tells, touches nothing, starts nothing */
+	bool one_shot; /* apply: no removal of what is merely unknown */
+	report_fn *report;
+	void *data;
+};
+
+struct reconcile;
+
+/* Joins (or, unless dry, makes) the mount namespace: call it while the process is single-threaded. */
+int reconcile_open(const struct reconcile_config *config, struct reconcile **ret, struct err *e);
+/* Stops looking after things and leaves them running. */
+void reconcile_close(struct reconcile *r);
+
+/*
+ * The webspace's desired state from now on (borrowed until the next set, drop or
+ * REPORT_REMOVED). problem: why the file as it is does not load, or NULL; then
+ * webspace is the last known good one, or NULL. lost: see struct entry.
+ */
+void reconcile_set(struct reconcile *r, const char *name, const struct webspace *webspace,
+		   const char *problem, const char *lost);
+/* Takes it out of service; REPORT_REMOVED when done. */
+void reconcile_take(struct reconcile *r, const char *name);
+/* Look again, soon: at one, or at all (name NULL) at low priority. */
+void reconcile_look(struct reconcile *r, const char *name);
+/* Every webspace has been set once: from now on what no webspace asks for may be pruned. */
+void reconcile_loaded(struct reconcile *r);
+/* Something outside changed that all share (a daemon's binary, a source of the base). */
+void reconcile_look_host(struct reconcile *r);
+
+struct subject *reconcile_subject(const struct reconcile *r, const char *name);
+const struct table *reconcile_subjects(const struct reconcile *r); /* name → struct subject */
+/* The newest published generation of any unit, 0: none. */
+uint64_t reconcile_generation(const struct reconcile *r);

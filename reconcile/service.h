@@ -1,0 +1,166 @@
+/*
+ * What all webspaces share: nginx and the PHP masters. A service turns
+ * webspaces into the members of its units; a unit is one daemon with one
+ * generation of configuration, and unit.c takes it from one generation to the
+ * next: compose → validate → publish → reload or replace → verify | roll back,
+ * with one of these in flight per unit, and a bisection to the member at fault
+ * when a generation does not validate.
+ *
+ * On disk: state_dir/<unit's dir>/<generation>/…, and beside them `current`, a
+ * symbolic link to the generation in force, swapped by rename. Five stay.
+ * Generation numbers count over all units, so each names one publishing.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/err.h"
+#include "agent/base/loop.h"
+#include "agent/base/spawn.h"
+#include "agent/base/table.h"
+#include "agent/model/host.h"
+#include "agent/model/webspace.h"
+#include "reconcile/manager.h"
+#include "reconcile/reconcile.h"
+
+/* A webspace's part of a configuration, as sections of text that the renderer put together. Immutable. */
+#define FRAGMENT_SECTIONS 8
+struct fragment {
+	size_t len[FRAGMENT_SECTIONS];
+	char text[]; /* all sections, one after the other, no NUL between */
+};
+struct fragment *fragment_new(const struct buf sections[static FRAGMENT_SECTIONS]);
+bool fragment_same(const struct fragment *a, const struct fragment *b);
+const char *fragment_section(const struct fragment *f, size_t section, size_t *ret_len);
+
+struct member {
+	const char *name;      /* the webspace's */
+	struct fragment *want; /* NULL: to be left out */
+	struct fragment *good; /* what validated last; == want when all is well; NULL: none */
+	bool changed;          /* want has not been validated yet */
+	char *quarantined;     /* why want is not in force; NULL: it is, or will be */
+};
+
+struct unit;
+
+#define UNIT_FILES 6
+struct unit_file {
+	const char *name; /* in the generation's directory: "nginx.conf" */
+	struct buf text;
+};
+
+struct unit_type {
+	const char *service; /* "nginx", "php" */
+	/*
+	 * The generation's files from these members' fragments: pure, and the same text for
+	 * the same members whatever the generation is called (dir is where they will lie).
+	 * files[i].name is set for each used one.
+	 */
+	void (*compose)(const struct unit *u, const char *dir,
+			const struct fragment *const *fragments, const char *const *names, size_t n,
+			struct unit_file files[UNIT_FILES]);
+	/* argv (in *ret_env too, may stay NULL) of the command that validates what lies in dir. Strings in the arena. */
+	void (*check)(const struct unit *u, const char *dir, struct arena *a,
+		      const char *const **ret_argv, const char *const **ret_env);
+	/* Begins to use the generation (`current` names it already). Returns at once. */
+	int (*activate)(struct unit *u, uint64_t generation, struct err *e);
+	/* 1: it serves this generation; 0: not yet; < 0: it never will. Never blocks. */
+	int (*probe)(struct unit *u, uint64_t generation, struct err *e);
+	/* The probe said 1: lets go of what was before. */
+	void (*commit)(struct unit *u, uint64_t generation);
+	/* activate or probe failed; `current` is back at `generation` (0: none): goes on with that. */
+	void (*revert)(struct unit *u, uint64_t generation);
+	/* The unit has no members left and need_members is set, or it ends: stops the daemon. */
+	void (*stop)(struct unit *u);
+	/* Is the daemon alive and serving `generation`? Asked at start and at each full pass; false → activate again. */
+	bool (*alive)(struct unit *u, uint64_t generation);
+};
+
+struct unit_config {
+	const struct unit_type *type;
+	const char *name; /* "nginx", "php 8.2-03": in logs and reports; copied */
+	const char *dir;  /* below state_dir: "nginx", "php/8.2-03"; copied */
+	const struct host *host;
+	struct loop *loop;
+	bool dry;
+	bool need_members;   /* false: runs without any (nginx) */
+	uint64_t check_usec; /* deadline of the check command */
+	uint64_t probe_usec; /* how long probe may say 0 */
+	report_fn *
+		report; /* HOST_FAULT, QUARANTINED, PUBLISHED, ROLLED_BACK, PLANNED; subject is NULL, item the member's name */
+	/* Called when a member's standing changed: in force, quarantined (member->quarantined), or left out. */
+	void (*settled)(struct unit *u, struct member *m, void *data);
+	void *data;  /* for report and settled */
+	void *owner; /* the service's own: unit_owner */
+};
+
+/* Finds the generation in force on disk; knows nothing of members yet. */
+int unit_open(const struct unit_config *config, struct unit **ret, struct err *e);
+/* Leaves the daemon alone. */
+void unit_close(struct unit *u);
+void *unit_owner(const struct unit *u);
+const char *unit_name(const struct unit *u);
+const struct host *unit_host(const struct unit *u);
+struct loop *unit_loop(const struct unit *u);
+
+/* What this member should have; takes ownership. Nothing happens if it is the same. fragment NULL: leaves. */
+void unit_set(struct unit *u, const char *member, struct fragment *fragment);
+struct member *unit_member(const struct unit *u, const char *name);
+const struct table *unit_members(const struct unit *u); /* name → struct member */
+
+/* Publish if something is to be published, once nothing is in flight. dry: reports what would change. */
+void unit_publish(struct unit *u);
+/* Compare files on disk with what we put there, and ask alive(): repairs both by publishing again. */
+void unit_look(struct unit *u);
+/* The daemon ended by itself: report it and start it again, with back-off. */
+void unit_died(struct unit *u, const char *how);
+/* Nothing in flight and nothing to do. */
+bool unit_idle(const struct unit *u);
+/* In force, verified; 0: none. */
+uint64_t unit_generation(const struct unit *u);
+/* state_dir/dir/generation, in the arena. */
+const char *unit_path(const struct unit *u, uint64_t generation, struct arena *a);
+
+/* The next number, over all units of this state directory. */
+uint64_t generation_next(const struct host *host);
+
+/* What a service is to the pass. */
+struct service_config {
+	const struct host *host;
+	struct loop *loop;
+	struct manager *manager; /* NULL when dry */
+	bool dry;
+	report_fn *report; /* passes on what units report */
+	/* A webspace's standing in this service changed. */
+	void (*condition)(const char *webspace, enum condition_type type,
+			  enum condition_status status, const char *reason, const char *message,
+			  void *data);
+	void *data;
+};
+
+struct service_type {
+	const char *name;
+	int (*open)(const struct service_config *config, void **ret, struct err *e);
+	void (*close)(void *service);
+	/*
+	 * The webspace as it is to be served; its resources are in place. Cheap when nothing
+	 * changed. Reports its condition (at once if it is settled, else later).
+	 */
+	void (*serve)(void *service, const struct webspace *webspace);
+	/* It is to be served no longer. */
+	void (*withdraw)(void *service, const char *name);
+	/* True once no generation in force holds it any more. */
+	bool (*withdrawn)(void *service, const char *name);
+	/* The burst is over: publish what changed. */
+	void (*publish)(void *service);
+	/* Full pass, or a hint about the host: daemons alive, files as written, leftovers pruned. */
+	void (*look)(void *service);
+	bool (*idle)(void *service);
+	uint64_t (*generation)(void *service);
+};
+
+extern const struct service_type nginx_service_type;
+extern const struct service_type php_service_type;

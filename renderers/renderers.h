@@ -1,0 +1,80 @@
+/*
+ * The face of this folder: what a webspace is, in the words of nginx and
+ * php-fpm. Pure: structs in, text out; no files, no clock, no globals.
+ *
+ * Each daemon has two functions. `fragment` renders one webspace's part, kept
+ * by its owner until the webspace changes. `compose` joins fragments with what
+ * all share, and does nothing per webspace but copy.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/err.h"
+#include "agent/model/host.h"
+#include "agent/model/webspace.h"
+
+#define RENDER_SECTIONS 8 /* of a fragment; what each holds is the renderer's own affair */
+
+/* Facts about a site that are not in its file. */
+struct site_facts {
+	bool certificate; /* there is one to serve TLS with */
+	bool trusted;     /* … and it is the wanted one: redirect and HSTS may be sent */
+	const char *
+		certificate_dir; /* below state_dir/certs: "alice/alice.example.org/1"; NULL with own files */
+};
+
+/* nginx --------------------------------------------------------------- */
+
+/* facts: one for each of webspace->sites. Adds to each section. -EINVAL: cannot be said safely. */
+int nginx_fragment(const struct host *host, const struct webspace *webspace,
+		   const struct site_facts *facts, struct buf sections[static RENDER_SECTIONS],
+		   struct err *e);
+
+struct text_view {
+	const char *text;
+	size_t len;
+};
+
+#define NGINX_FILES 3
+extern const char
+	*const nginx_file_names[NGINX_FILES]; /* "nginx.conf", "maps.conf", "sites.conf" */
+
+/*
+ * sections[i][s]: section s of fragment i. dir: where the files will lie, for their includes.
+ * worker etc. from host. The generation is not part of it: it is read from dir/generation.conf,
+ * which the service writes.
+ */
+void nginx_compose(const struct host *host, const char *dir,
+		   const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
+		   struct buf files[static NGINX_FILES]);
+
+/* `render NAME nginx`: the effective configuration as if the webspace stood alone, with blocks of its own. */
+int nginx_render_alone(const struct host *host, const struct webspace *webspace,
+		       const struct site_facts *facts, struct buf *ret, struct err *e);
+
+/* php-fpm ------------------------------------------------------------- */
+
+struct php_facts {
+	uid_t uid;
+	gid_t gid;
+	const char *version; /* "8.2" */
+};
+
+int php_fragment(const struct host *host, const struct webspace *webspace,
+		 const struct php_facts *facts, struct buf sections[static RENDER_SECTIONS],
+		 struct err *e);
+
+/*
+ * The master's php-fpm.conf: [global], our own ping pool, the pools. Sockets, pid file and ping
+ * response are ${WEBSPACES_SOCKETS}, ${WEBSPACES_GENERATION} …: php-fpm takes them from its
+ * environment, so the text is the same in every generation.
+ */
+void php_compose(const struct host *host, const char *line, const char *version,
+		 const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
+		 struct buf *ret_conf);
+
+/* The ini file laid over the distribution's: OPcache's guards, FFI off … */
+void php_compose_ini(const struct host *host, struct buf *ret);

@@ -1,0 +1,43 @@
+/*
+ * Something may have changed: a hint where to look, never the truth. A lost
+ * hint costs a minute, until the next full pass.
+ *
+ * Watched: the drop-in directory and its parent (settled: 200 ms of quiet, 2 s
+ * at most), the home tree's managed directories (at once), the mount table, and
+ * a few files of the host.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/err.h"
+#include "agent/base/loop.h"
+
+enum hint {
+	HINT_FILE, /* name's file in config_dir; NULL: any of them, or the directory itself */
+	HINT_HOME, /* something of name's tree or mounts; NULL: of anybody's (an overflow) */
+	HINT_HOST, /* a file all share: name is its path */
+};
+typedef void hint_fn(enum hint hint, const char *name, void *data);
+
+struct watchers_config {
+	struct loop *loop;
+	const char *config_dir, *home_root;
+	const char *const *host_files; /* NULL-ended: /etc/passwd, sources of the base … */
+	unsigned settle_ms;
+	hint_fn *hint;
+	void *data;
+};
+
+struct watchers;
+
+int watchers_open(const struct watchers_config *config, struct watchers **ret, struct err *e);
+void watchers_close(struct watchers *w);
+
+/* Watch this webspace's tree (idempotent; call again when directories were made anew), or no longer. */
+int watchers_home(struct watchers *w, const char *name, struct err *e);
+void watchers_forget(struct watchers *w, const char *name);
+
+/* Changes up to now were our own: events of the mount table that are pending are taken as seen. */
+void watchers_own_mounts(struct watchers *w);
