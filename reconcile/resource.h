@@ -13,11 +13,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "acme/acme.h"
 #include "agent/base/arena.h"
 #include "agent/base/err.h"
 #include "agent/base/table.h"
 #include "agent/model/host.h"
 #include "agent/model/webspace.h"
+#include "reconcile/accounts.h"
 #include "reconcile/reconcile.h"
 
 /* What all functions of a pass share. */
@@ -29,7 +31,8 @@ struct world {
 	struct arena *arena; /* lives as long as the slice */
 	uint64_t now_usec;   /* clock_usec() at the start of the slice */
 	time_t wall;
-	void *state[8]; /* each type's own, by its place in the table of pass.c: see world_state */
+	struct accounts *accounts; /* name → uid, gid */
+	struct store *store;       /* certificates */
 };
 
 enum observed {

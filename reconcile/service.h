@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "acme/acme.h"
 #include "agent/base/buf.h"
 #include "agent/base/err.h"
 #include "agent/base/loop.h"
@@ -23,6 +24,7 @@
 #include "agent/base/table.h"
 #include "agent/model/host.h"
 #include "agent/model/webspace.h"
+#include "reconcile/accounts.h"
 #include "reconcile/manager.h"
 #include "reconcile/reconcile.h"
 
@@ -132,6 +134,8 @@ struct service_config {
 	const struct host *host;
 	struct loop *loop;
 	struct manager *manager; /* NULL when dry */
+	struct accounts *accounts;
+	struct store *store;
 	bool dry;
 	report_fn *report; /* passes on what units report */
 	/* A webspace's standing in this service changed. */
