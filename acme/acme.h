@@ -4,12 +4,14 @@
  * client stands beside them later.
  *
  *     state_dir/ca/{ca.key, ca.pem}                  the internal CA, made at first use
- *     state_dir/certs/NAME/SITE/<n>/{key.pem, chain.pem, meta.json}
+ *     state_dir/certs/NAME/SITE/<n>/{key.pem, chain.pem}
  *     state_dir/certs/NAME/SITE/current → <n>
  *
  * SITE is the site's first name ("*." as "_."). A renewal keeps its key and
  * replaces chain.pem by rename, so that no handshake can meet a mismatched pair.
- * Keys: P-256, root:web 0640, created with that mode in a directory root:web 0710.
+ * A new key makes a new generation <n>. Keys: P-256, root:web 0640, in
+ * directories root:web 0710. What a certificate is, is read from itself: there
+ * is no record beside it that could say something else.
  */
 #pragma once
 
@@ -19,6 +21,7 @@
 #include <time.h>
 
 #include "agent/base/err.h"
+#include "agent/base/table.h"
 
 /* What a live certificate says about itself. */
 struct certificate {
@@ -42,6 +45,12 @@ void store_site(const char *first_name, char ret[static 256]);
 int store_read(struct store *s, const char *webspace, const char *site, const char *const *names,
 	       size_t n_names, struct certificate *ret, struct err *e);
 
+/*
+ * Where the live certificate of a site lies, below state_dir/certs: "alice/alice.example.org/1". It
+ * changes when the key does, never with a renewal. -ENOENT: none.
+ */
+int store_current(struct store *s, const char *webspace, const char *site, char ret[static 600]);
+
 /* Issues from the internal CA and installs; keeps the key if there is a good one. Sync is the caller's (store_sync). */
 int store_issue_internal(struct store *s, const char *webspace, const char *site,
 			 const char *const *names, size_t n_names, time_t now, struct err *e);
@@ -53,6 +62,9 @@ int certificate_check_files(const char *certificate, const char *key, const char
 
 /* Certificates of this webspace are gone from the live tree (set aside under certs/.removed). */
 int store_remove(struct store *s, const char *webspace, struct err *e);
+
+/* Names of webspaces that have certificates in the live tree, as a set. */
+int store_list(struct store *s, struct table *ret_names, struct err *e);
 
 /* When to renew: two thirds of the lifetime, moved by a stable hash of the name. */
 time_t certificate_renew_at(const struct certificate *c, const char *name);

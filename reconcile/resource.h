@@ -41,6 +41,12 @@ enum observed {
 	OBSERVED_DIFFERS,
 	OBSERVED_FOREIGN,   /* somebody else's: not touched, the item stops with a plain sentence */
 	OBSERVED_NOT_READY, /* cannot be known or done yet: looked at again later, no failure */
+	/*
+	 * Something else stands in for what is wanted (an internal certificate until the
+	 * CA's is there). To the pass the same as IN_SYNC: nothing is applied, and what
+	 * comes after goes on. To the condition: False, with reason and text.
+	 */
+	OBSERVED_PLACEHOLDER,
 };
 
 struct item {
@@ -60,7 +66,7 @@ struct finding {
 		reason; /* CamelCase, static, for the condition: "WrongType", "NotAllowed"; NULL: by state */
 	const char *what; /* which attribute: "mode", "owner", "source"; NULL: the whole */
 	char old_value[200], new_value[200];
-	char text[300]; /* FOREIGN, NOT_READY: the sentence */
+	char text[300]; /* FOREIGN, NOT_READY, PLACEHOLDER: the sentence */
 };
 
 struct resource_type {
