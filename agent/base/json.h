@@ -12,8 +12,9 @@
 
 struct json;
 
-struct json *json_object(void);
-struct json *json_array(void);
+/* Not json_object, json_array: jansson has functions of these names, which ours would replace in it. */
+struct json *json_new_object(void);
+struct json *json_new_array(void);
 /* Each of these puts a copy (of text) or takes ownership (of child). NULL text or child is null. */
 void json_put_text(struct json *object, const char *key, const char *text);
 void json_put_number(struct json *object, const char *key, int64_t number);

@@ -4,8 +4,7 @@
  * edge, once.
  *
  * Every entry can carry MESSAGE_ID (see ids.h), WEBSPACE, RESOURCE, CHANGE,
- * OLD, NEW, REVISION and UNIT. On stderr a line is "<level>message" as
- * systemd reads it where stderr is a journal stream, and plain text elsewhere.
+ * OLD, NEW, REVISION and UNIT. On stderr a line is "webspaces: NAME: message".
  */
 #pragma once
 

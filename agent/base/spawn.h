@@ -27,14 +27,16 @@ struct spawned {
 /* Starts it. A program that cannot be executed is an error here, not a status later. */
 int spawn_start(const struct spawn *s, struct spawned *ret, struct err *e);
 
-/* Reaps an ended child. Returns its wait status, or -errno (-ECHILD: not ours). */
+/* Reaps an ended child. Returns its wait status, or -errno (-EAGAIN: runs still; -ECHILD: not ours). */
 int spawn_reap(const struct spawned *s);
 
 /*
- * Runs it to its end, or kills it at the deadline (-ETIMEDOUT). Output, stdout
- * and stderr together, is added to *output up to 64 KiB; output may be NULL.
- * input, if not NULL, is its standard input. Returns 0, or -EIO with the last
- * line of the output in e if it failed.
+ * Runs it to its end, or kills it and its process group at the deadline
+ * (-ETIMEDOUT), which is a point in time: clock_usec() + as long as it may take.
+ * Output, stdout and stderr together, is added to *output up to 64 KiB; output
+ * may be NULL. s->out is not used, and new_session is always on. input, if not
+ * NULL, is its standard input. Returns 0, or -EIO with the last line of the
+ * output in e if it failed.
  */
 int spawn_run(const struct spawn *s, const char *input, uint64_t deadline_usec, struct buf *output,
 	      struct err *e);
