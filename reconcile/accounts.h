@@ -20,13 +20,22 @@ struct account {
 
 struct accounts;
 
+/* Of this host. */
 int accounts_open(struct accounts **ret, struct err *e);
+/* Of another place than /etc, whose nsswitch.conf counts too. */
+int accounts_open_in(const char *etc, struct accounts **ret, struct err *e);
 void accounts_close(struct accounts *a);
+
+/* A member of this name (the web user) does not make a group shared. Borrowed. */
+void accounts_web_user(struct accounts *a, const char *name);
 
 /* Reads the local files again if they changed. Once a slice. */
 int accounts_refresh(struct accounts *a, struct err *e);
 
-/* -ENOENT: nobody of that name; other: NSS could not tell (then nothing may be concluded). */
+/*
+ * -ENOENT: nobody of that name; other: NSS could not tell (then nothing may be concluded).
+ * An account of a name service counts as sharing its group also when the group bears another name.
+ */
 int accounts_get(struct accounts *a, const char *name, struct account *ret, struct err *e);
 
 /* Is the id taken, as uid or as gid, by anybody? */

@@ -31,8 +31,9 @@ struct world {
 	struct arena *arena; /* lives as long as the slice */
 	uint64_t now_usec;   /* clock_usec() at the start of the slice */
 	time_t wall;
-	struct accounts *accounts; /* name → uid, gid */
-	struct store *store;       /* certificates */
+	struct accounts *accounts;   /* name → uid, gid */
+	struct store *store;         /* certificates */
+	struct ownership *ownership; /* what we made (ownership.h) */
 };
 
 enum observed {
