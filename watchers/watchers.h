@@ -35,9 +35,17 @@ struct watchers;
 int watchers_open(const struct watchers_config *config, struct watchers **ret, struct err *e);
 void watchers_close(struct watchers *w);
 
-/* Watch this webspace's tree (idempotent; call again when directories were made anew), or no longer. */
+/*
+ * Watch this webspace's tree (idempotent; directories that are made anew are followed), or no
+ * longer. Where the kernel has no more watches to give (-ENOSPC) that is an error once; then 1 is
+ * returned: its drift waits for the full pass.
+ */
 int watchers_home(struct watchers *w, const char *name, struct err *e);
 void watchers_forget(struct watchers *w, const char *name);
 
-/* Changes up to now were our own: events of the mount table that are pending are taken as seen. */
-void watchers_own_mounts(struct watchers *w);
+/*
+ * We changed mounts of this webspace ourselves (NULL: of nobody in particular): events of the mount
+ * table that are pending are taken as seen, so that one more jail among ten thousand does not cost
+ * reading the whole table.
+ */
+void watchers_own_mounts(struct watchers *w, const char *name);
