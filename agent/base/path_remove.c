@@ -1,0 +1,163 @@
+/*
+ * Removing a tree that its owner may be changing, however deep it is.
+ *
+ * Descriptors per level would let a user with a deep tree run us out of them,
+ * and ".." may lead elsewhere after a rename. So nothing is descended into: a
+ * directory's files are removed, its directories are moved up to the top of
+ * the tree, and it is removed itself, until a look at the top finds nothing.
+ * That holds two descriptors and O(1) memory. A mount is never entered: the
+ * kernel refuses, and so do we, with what is not below it gone already.
+ */
+#include "agent/base/path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/own.h"
+
+/* Looks at the top that may be needed; a tree as deep as this does not exist, one that is being refilled does. */
+#define LOOKS_MAX 100000
+
+struct removal {
+	int top;
+	unsigned long moved; /* names given so far */
+	bool progress;       /* in this look */
+	int failure;         /* the first in this look, -errno */
+};
+
+static void note(struct removal *r, int failure)
+{
+	if (failure < 0 && r->failure == 0)
+		r->failure = failure;
+	if (failure == 0)
+		r->progress = true;
+}
+
+static bool is_dots(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* 0, or -EISDIR for what has to be emptied first, or another -errno. Gone already is success. */
+static int unlink_file(int dir, const char *name)
+{
+	return unlinkat(dir, name, 0) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+static int move_up(struct removal *r, int dir, const char *name)
+{
+	char up[32];
+	int result;
+
+	do {
+		snprintf(up, sizeof(up), ".removed.%lu", r->moved++);
+		result = renameat2(dir, name, r->top, up, RENAME_NOREPLACE);
+	} while (result < 0 && errno == EEXIST);
+	return result < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* A stream of its own over an open directory, from its beginning. */
+static DIR *entries_of(int fd)
+{
+	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = own >= 0 ? fdopendir(own) : NULL;
+
+	if (!d && own >= 0)
+		close(own);
+	return d;
+}
+
+/* Empties and removes one directory that lies directly below the top. */
+static int remove_dir(struct removal *r, const char *name)
+{
+	autofd int fd = path_open_same_mount(r->top, name, O_RDONLY | O_DIRECTORY, NULL);
+	autodir DIR *entries = NULL;
+	struct dirent *it;
+	int failure;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	entries = entries_of(fd);
+	if (!entries)
+		return -errno;
+	while ((it = readdir(entries))) {
+		if (is_dots(it->d_name))
+			continue;
+		failure = unlink_file(fd, it->d_name);
+		if (failure == -EISDIR)
+			failure = move_up(r, fd, it->d_name);
+		note(r, failure);
+	}
+	return unlinkat(r->top, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+/* 1: there was something at the top, 0: it is empty. */
+static int look(struct removal *r)
+{
+	autodir DIR *entries = entries_of(r->top);
+	struct dirent *it;
+	int failure, found = 0;
+
+	if (!entries)
+		return -errno;
+	r->progress = false;
+	r->failure = 0;
+	while ((it = readdir(entries))) {
+		if (is_dots(it->d_name))
+			continue;
+		found = 1;
+		failure = unlink_file(r->top, it->d_name);
+		if (failure == -EISDIR)
+			failure = remove_dir(r, it->d_name);
+		note(r, failure);
+	}
+	return found;
+}
+
+static int empty(int top)
+{
+	struct removal r = { .top = top };
+	int found;
+
+	for (int i = 0; i < LOOKS_MAX; i++) {
+		found = look(&r);
+		if (found <= 0)
+			return found;
+		if (!r.progress)
+			return r.failure;
+	}
+	return -EBUSY;
+}
+
+int path_remove_tree(int dir, const char *name, struct err *e)
+{
+	autofd int top = -1;
+	int r;
+
+	if (!*name || strchr(name, '/') || is_dots(name))
+		return err_set(e, EINVAL, "remove %s: not a name", name);
+	if (unlinkat(dir, name, 0) == 0)
+		return 1;
+	if (errno == ENOENT)
+		return 0;
+	if (errno != EISDIR)
+		return err_sys(e, "remove %s", name);
+
+	top = path_open_same_mount(dir, name, O_RDONLY | O_DIRECTORY, e);
+	if (top == -ENOENT)
+		return 0;
+	if (top < 0) {
+		(void)err_in(e, "remove %s", name);
+		return top;
+	}
+	r = empty(top);
+	if (r < 0)
+		return err_set(e, -r, "remove %s: %s", name, strerror(-r));
+	if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_sys(e, "remove %s", name);
+	return 1;
+}
