@@ -348,7 +348,8 @@ static int make_by_sysusers(const struct world *w, const struct account_state *s
 			   (unsigned)c->gid, it->key, (unsigned)c->uid, (unsigned)c->gid,
 			   w->host->home_root, it->key);
 	}
-	return spawn_run(&(struct spawn){ .argv = argv }, text.data, RUN_USEC, NULL, e);
+	return spawn_run(&(struct spawn){ .argv = argv }, text.data, clock_usec() + RUN_USEC, NULL,
+			 e);
 }
 
 /* Where there is no systemd: shadow's tools, one account after the other. */
@@ -363,9 +364,12 @@ static int make_by_shadow(const struct world *w, const char *name, const struct 
 		"/usr/sbin/useradd", "-u", uid, "-g", gid, "-d", home, "-M", "-s", NOLOGIN, "-c",
 		"webspace",          name, NULL
 	};
-	int r = spawn_run(&(struct spawn){ .argv = group_argv }, NULL, RUN_USEC, NULL, e);
+	int r = spawn_run(&(struct spawn){ .argv = group_argv }, NULL, clock_usec() + RUN_USEC,
+			  NULL, e);
 
-	return r < 0 ? r : spawn_run(&(struct spawn){ .argv = user_argv }, NULL, RUN_USEC, NULL, e);
+	return r < 0 ? r
+		     : spawn_run(&(struct spawn){ .argv = user_argv }, NULL,
+				 clock_usec() + RUN_USEC, NULL, e);
 }
 
 static int make_all(const struct world *w, const struct account_state *s, struct err *e)

@@ -1,23 +1,19 @@
 /* The accounts of a small /etc of our own. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "agent/base/buf.h"
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/put.h"
 #include "reconcile/accounts.h"
+#include "tests/unit/cmocka_all.h"
 
 static char etc[64];
 static int etc_fd;

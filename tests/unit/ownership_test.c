@@ -1,20 +1,15 @@
 /* What we made is on record, and only that. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "reconcile/ownership.h"
+#include "tests/unit/cmocka_all.h"
 
 static char state_dir[64];
 static struct arena arena;
