@@ -103,9 +103,24 @@ void inotify_close(void)
 	n_shares = 0;
 }
 
-int inotify_watch(const char *path, uint32_t mask, struct err *e)
+/* Whether old watches the directory that is at path now. If not, it is ended: the library must not know a path twice. */
+static bool watches_still(const char *path, uint32_t mask, int old)
+{
+	int wd = (int)syscall(SYS_inotify_add_watch, ours, path, mask | IN_MASK_ADD);
+
+	if (wd == old)
+		return true;
+	if (wd >= 0)
+		(void)syscall(SYS_inotify_rm_watch, ours, wd);
+	inotify_forget(old);
+	return false;
+}
+
+int inotify_watch(const char *path, uint32_t mask, int old, struct err *e)
 {
 	mask |= IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK;
+	if (old >= 0 && watches_still(path, mask, old))
+		return old;
 
 	if (inotifytools_watch_file(path, (int)mask))
 		return added;
@@ -139,7 +154,7 @@ static struct shared *find_shared(int wd)
 
 int inotify_share(const char *path, uint32_t mask, struct err *e)
 {
-	int wd = inotify_watch(path, mask, e);
+	int wd = inotify_watch(path, mask, -1, e);
 	struct shared *s = wd < 0 ? NULL : find_shared(wd);
 
 	if (s) {

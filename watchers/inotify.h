@@ -19,9 +19,11 @@ void inotify_close(void);
 
 /*
  * Watches a directory; a link in its place is refused. Returns a watch
- * descriptor, the same again for a directory that is watched already.
+ * descriptor, the same again for a directory that is watched already. old: what
+ * was returned for this path before, or -1; it is ended where another directory
+ * (or none) is there now.
  */
-int inotify_watch(const char *path, uint32_t mask, struct err *e);
+int inotify_watch(const char *path, uint32_t mask, int old, struct err *e);
 /* Ends it; one that ended by itself is fine. */
 void inotify_forget(int wd);
 

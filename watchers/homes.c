@@ -1,0 +1,305 @@
+/*
+ * Watched are only directories that root owns and nobody else can write to: the
+ * home root, NAME, NAME/chroot and NAME/chroot/tmp. The attributes of the user's
+ * directories come as events of those parents, and what a user does inside his
+ * own makes no event at all, so he can neither fill the queue nor cost a pass.
+ */
+#include "watchers/homes.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/memory.h"
+#include "watchers/inotify.h"
+
+#define ENTRIES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
+#define WATCHED (ENTRIES | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
+#define ENDED   (IN_IGNORED | IN_UNMOUNT)
+
+static const struct {
+	const char *path;  /* below the home */
+	const char *child; /* the entry that the next level watches */
+} levels[HOME_LEVELS] = {
+	{ "", "chroot" },
+	{ "/chroot", "tmp" },
+	{ "/chroot/tmp", NULL },
+};
+
+/* From watch descriptor to home; open addressing, wd 0 is a free place (inotify starts at 1). */
+struct home_watch {
+	int wd;
+	unsigned level;
+	struct home *home;
+};
+
+static size_t place_of(const struct homes *h, int wd)
+{
+	size_t i = ((uint32_t)wd * UINT32_C(2654435769)) & (h->room - 1);
+
+	while (h->watches[i].wd && h->watches[i].wd != wd)
+		i = (i + 1) & (h->room - 1);
+	return i;
+}
+
+static struct home_watch *find(const struct homes *h, int wd)
+{
+	struct home_watch *w = h->room && wd > 0 ? &h->watches[place_of(h, wd)] : NULL;
+
+	return w && w->wd ? w : NULL;
+}
+
+static void grow(struct homes *h)
+{
+	struct homes old = *h;
+
+	h->room = old.room ? old.room * 2 : 64;
+	h->watches = memory_new(h->room * sizeof *h->watches);
+	for (size_t i = 0; i < old.room; i++)
+		if (old.watches[i].wd)
+			h->watches[place_of(h, old.watches[i].wd)] = old.watches[i];
+	free(old.watches);
+}
+
+static void remember(struct homes *h, int wd, struct home *home, unsigned level)
+{
+	if ((h->n_watches + 1) * 4 > h->room * 3)
+		grow(h);
+
+	struct home_watch *w = &h->watches[place_of(h, wd)];
+
+	if (!w->wd)
+		h->n_watches++;
+	*w = (struct home_watch){ .wd = wd, .level = level, .home = home };
+}
+
+/* Takes the entry out and puts those behind it where they are found again. */
+static void unlearn(struct homes *h, int wd)
+{
+	struct home_watch *w = find(h, wd);
+
+	if (!w)
+		return;
+	w->wd = 0;
+	h->n_watches--;
+	for (size_t i = (size_t)(w - h->watches + 1) & (h->room - 1); h->watches[i].wd;
+	     i = (i + 1) & (h->room - 1)) {
+		struct home_watch moved = h->watches[i];
+
+		h->watches[i].wd = 0;
+		h->watches[place_of(h, moved.wd)] = moved;
+	}
+}
+
+void homes_open(struct homes *h, const char *root)
+{
+	*h = (struct homes){ .root = root, .root_wd = -1 };
+}
+
+static void end_watches(struct homes *h, struct home *home)
+{
+	for (unsigned i = 0; i < HOME_LEVELS; i++) {
+		if (home->wd[i] < 0)
+			continue;
+		unlearn(h, home->wd[i]);
+		inotify_forget(home->wd[i]);
+		home->wd[i] = -1;
+	}
+}
+
+void homes_close(struct homes *h)
+{
+	struct table_entry *it;
+
+	table_each (&h->homes, it)
+		free(it->value);
+	table_clear(&h->homes);
+	free(h->watches);
+	inotify_unshare(h->root_wd);
+	*h = (struct homes){ .root_wd = -1 };
+}
+
+static int watch_level(struct homes *h, struct home *home, unsigned level, struct err *e)
+{
+	char path[PATH_MAX];
+	int old = home->wd[level];
+
+	if (snprintf(path, sizeof path, "%s/%s%s", h->root, home->name, levels[level].path) >=
+	    (int)sizeof path)
+		return err_set(e, ENAMETOOLONG, "watch %s: path too long", home->name);
+
+	int wd = inotify_watch(path, WATCHED, old, e);
+
+	if (wd == old && wd >= 0)
+		return 0;
+	if (old >= 0)
+		unlearn(h, old);
+	home->wd[level] = wd < 0 ? -1 : wd;
+	if (wd >= 0)
+		remember(h, wd, home, level);
+	/* Not there, or no directory: the pass sees to it, and its parent is watched. */
+	return wd == -ENOSPC || wd == -ENOMEM ? wd : 0;
+}
+
+static int place(struct homes *h, struct home *home, struct err *e)
+{
+	if (h->full)
+		return 1;
+	if (h->root_wd < 0) {
+		int wd = inotify_share(h->root, WATCHED, e);
+
+		h->root_wd = wd < 0 ? -1 : wd;
+	}
+	for (unsigned i = 0; i < HOME_LEVELS; i++) {
+		int r = watch_level(h, home, i, e);
+
+		if (r == -ENOSPC) {
+			h->full = true;
+			return err_set(
+				e, ENOSPC,
+				"watch %s/%s: no watches left (fs.inotify.max_user_watches), "
+				"drift there waits for the full pass",
+				h->root, home->name);
+		}
+		if (r < 0)
+			return r;
+	}
+	home->misplaced = false;
+	return 0;
+}
+
+int homes_watch(struct homes *h, const char *name, struct err *e)
+{
+	struct home *home = table_get(&h->homes, name);
+
+	if (!home) {
+		home = memory_new(sizeof *home);
+		for (unsigned i = 0; i < HOME_LEVELS; i++)
+			home->wd[i] = -1;
+		table_set(&h->homes, name, home);
+		/* The newest entry's key: the name is kept once. */
+		home->name = h->homes.entries[h->homes.n_entries - 1].key;
+	}
+	return place(h, home, e);
+}
+
+static void unlist(struct homes *h, const struct home *home)
+{
+	struct home **at = &h->changed;
+
+	while (*at && *at != home)
+		at = &(*at)->next;
+	if (*at)
+		*at = home->next;
+}
+
+void homes_forget(struct homes *h, const char *name)
+{
+	struct home *home = table_get(&h->homes, name);
+
+	if (!home)
+		return;
+	if (home->listed)
+		unlist(h, home);
+	end_watches(h, home);
+	table_take(&h->homes, name);
+	free(home);
+	h->full = false;
+}
+
+void homes_mark(struct homes *h, struct home *home)
+{
+	if (home->listed)
+		return;
+	home->listed = true;
+	home->next = h->changed;
+	h->changed = home;
+}
+
+static void root_event(struct homes *h, uint32_t mask, const char *name)
+{
+	struct home *home = *name ? table_get(&h->homes, name) : NULL;
+
+	if (home) {
+		home->misplaced |= (mask & ENTRIES) != 0;
+		homes_mark(h, home);
+		return;
+	}
+	if (mask & (ENDED | IN_DELETE_SELF | IN_MOVE_SELF)) {
+		inotify_unshare(h->root_wd);
+		h->root_wd = -1;
+		homes_lost(h);
+	}
+	if (!*name)
+		h->any = true;
+}
+
+void homes_event(struct homes *h, int wd, uint32_t mask, const char *name)
+{
+	struct home_watch *w = find(h, wd);
+
+	if (wd == h->root_wd && wd >= 0)
+		root_event(h, mask, name);
+	if (!w)
+		return;
+
+	struct home *home = w->home;
+	const char *child = levels[w->level].child;
+
+	homes_mark(h, home);
+	if (mask & (IN_DELETE_SELF | IN_MOVE_SELF))
+		home->misplaced = true;
+	if (mask & ENTRIES && child && strcmp(name, child) == 0)
+		home->misplaced = true;
+	if (mask & ENDED) {
+		home->wd[w->level] = -1;
+		home->misplaced = true;
+		unlearn(h, wd);
+	}
+}
+
+void homes_lost(struct homes *h)
+{
+	struct table_entry *it;
+
+	h->any = true;
+	table_each (&h->homes, it)
+		((struct home *)it->value)->misplaced = true;
+}
+
+/* After an overflow every home is followed, listed or not. */
+static void follow_all(struct homes *h)
+{
+	struct table_entry *it;
+
+	table_each (&h->homes, it) {
+		struct home *home = it->value;
+
+		if (home->misplaced)
+			(void)place(h, home, NULL);
+	}
+}
+
+void homes_tell(struct homes *h, homes_fn *fn, void *data)
+{
+	bool any = h->any;
+
+	h->any = false;
+	if (any) {
+		follow_all(h);
+		fn(NULL, data);
+	}
+	/* One at a time: whoever is told may forget any of them. */
+	while (h->changed) {
+		struct home *home = h->changed;
+
+		h->changed = home->next;
+		home->listed = false;
+		if (home->misplaced)
+			(void)place(h, home, NULL);
+		if (!any)
+			fn(home->name, data);
+	}
+}
