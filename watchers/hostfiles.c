@@ -63,6 +63,13 @@ void hostfiles_event(struct hostfiles *h, int wd, uint32_t mask, const char *nam
 	}
 }
 
+void hostfiles_lost(struct hostfiles *h)
+{
+	for (size_t i = 0; i < h->count; i++)
+		h->lost_way[i] = true;
+	h->changed(NULL, h->data);
+}
+
 int hostfiles_follow(struct hostfiles *h, struct err *e)
 {
 	int first = 0;

@@ -19,4 +19,6 @@ int hostfiles_open(struct hostfiles *h, const char *const *paths, hostfiles_fn *
 void hostfiles_close(struct hostfiles *h);
 
 void hostfiles_event(struct hostfiles *h, int wd, uint32_t mask, const char *name);
+/* Events were lost: each way is walked again, and any may have changed (path NULL). */
+void hostfiles_lost(struct hostfiles *h);
 int hostfiles_follow(struct hostfiles *h, struct err *e);

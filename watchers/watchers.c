@@ -93,7 +93,7 @@ static void on_event(int wd, uint32_t mask, const char *name, void *data)
 	if (wd < 0) { /* the queue overflowed: it may have been anything */
 		w->dropins.lost_way = true;
 		file_changed(NULL, w);
-		host_changed(NULL, w);
+		hostfiles_lost(&w->hostfiles);
 		homes_lost(&w->homes);
 		return;
 	}

@@ -17,7 +17,7 @@
 enum hint {
 	HINT_FILE, /* name's file in config_dir; NULL: any of them, or the directory itself */
 	HINT_HOME, /* something of name's tree or mounts; NULL: of anybody's (an overflow) */
-	HINT_HOST, /* a file all share: name is its path */
+	HINT_HOST, /* a file all share: name is its path; NULL: any of them */
 };
 typedef void hint_fn(enum hint hint, const char *name, void *data);
 
