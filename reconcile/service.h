@@ -31,10 +31,14 @@
 /* A webspace's part of a configuration, as sections of text that the renderer put together. Immutable. */
 #define FRAGMENT_SECTIONS 8
 struct fragment {
+	unsigned refs;
 	size_t len[FRAGMENT_SECTIONS];
 	char text[]; /* all sections, one after the other, no NUL between */
 };
 struct fragment *fragment_new(const struct buf sections[static FRAGMENT_SECTIONS]);
+struct fragment *fragment_keep(struct fragment *f); /* one more owner */
+void fragment_free(struct fragment *f);             /* one owner less */
+bool fragment_contains(const struct fragment *f, const char *text, size_t len);
 bool fragment_same(const struct fragment *a, const struct fragment *b);
 const char *fragment_section(const struct fragment *f, size_t section, size_t *ret_len);
 
@@ -44,6 +48,12 @@ struct member {
 	struct fragment *good; /* what validated last; == want when all is well; NULL: none */
 	bool changed;          /* want has not been validated yet */
 	char *quarantined;     /* why want is not in force; NULL: it is, or will be */
+
+	/* Private to the unit. */
+	uint64_t quarantined_usec; /* since when */
+	struct fragment *trial;    /* want as it was when the flight began; NULL: not on trial */
+	size_t place;              /* among those on trial */
+	bool leaving;              /* the generation in flight is without it */
 };
 
 struct unit;
@@ -64,10 +74,14 @@ struct unit_type {
 	void (*compose)(const struct unit *u, const char *dir,
 			const struct fragment *const *fragments, const char *const *names, size_t n,
 			struct unit_file files[UNIT_FILES]);
-	/* argv (in *ret_env too, may stay NULL) of the command that validates what lies in dir. Strings in the arena. */
+	/* argv (and environment, may stay NULL) of the command that validates what lies in dir. Strings in the arena. */
 	void (*check)(const struct unit *u, const char *dir, struct arena *a,
 		      const char *const **ret_argv, const char *const **ret_env);
-	/* Begins to use the generation (`current` names it already). Returns at once. */
+	/*
+	 * Begins to use the generation (`current` names it already). Returns at once. An errno
+	 * that only the host can have caused (-EADDRINUSE, -ENOSPC, -EMFILE, -EROFS … and
+	 * -EHOSTDOWN for any other) from here or from probe blames nobody.
+	 */
 	int (*activate)(struct unit *u, uint64_t generation, struct err *e);
 	/* 1: it serves this generation; 0: not yet; < 0: it never will. Never blocks. */
 	int (*probe)(struct unit *u, uint64_t generation, struct err *e);
