@@ -6,6 +6,7 @@
  */
 #include "reconcile/service.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/memory.h"

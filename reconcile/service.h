@@ -135,8 +135,10 @@ void unit_look(struct unit *u);
 void unit_died(struct unit *u, const char *how);
 /* Nothing in flight and nothing to do. */
 bool unit_idle(const struct unit *u);
-/* In force, verified; 0: none. */
+/* In force and seen to be served; 0: none. */
 uint64_t unit_generation(const struct unit *u);
+/* No generation in force holds this member. */
+bool unit_has_left(const struct unit *u, const char *name);
 /* state_dir/dir/generation, in the arena. */
 const char *unit_path(const struct unit *u, uint64_t generation, struct arena *a);
 
