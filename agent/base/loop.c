@@ -56,6 +56,11 @@ int loop_run(struct loop *l)
 	return sd_event_loop(l->event);
 }
 
+int loop_step(struct loop *l, uint64_t timeout_usec)
+{
+	return sd_event_run(l->event, timeout_usec);
+}
+
 void loop_stop(struct loop *l, int code)
 {
 	(void)sd_event_exit(l->event, code);

@@ -24,6 +24,8 @@ void loop_close(struct loop *l);
 /* Runs until loop_stop; returns the code given to it, or -errno. */
 int loop_run(struct loop *l);
 void loop_stop(struct loop *l, int code);
+/* Waits for the next event, at most so long, and handles it: for tests. 1: something happened. */
+int loop_step(struct loop *l, uint64_t timeout_usec);
 
 /* epoll_events: EPOLLIN, EPOLLPRI … (epoll_ctl(2)). */
 struct loop_source *loop_fd(struct loop *l, int fd, uint32_t epoll_events, loop_fd_fn *fn,
