@@ -9,7 +9,8 @@
  * libacl's tree of allocations costs more than the system calls.
  *
  * Attributes cannot be reached through an O_PATH descriptor, only through its
- * path in /proc.
+ * path in /proc, which costs 3 us each time. A directory is opened again for
+ * reading instead, once for both of its ACLs.
  */
 #include "agent/base/acl.h"
 
@@ -109,11 +110,13 @@ static void decode(const struct raw_acl *raw, size_t size, struct acl_list *ret)
 }
 
 /* 1: there is one, 0: there is none (or the file system knows none), -errno. */
-static int read_list(const char *path, const char *name, struct acl_list *ret)
+static int read_list(int fd, const char *name, struct acl_list *ret)
 {
 	struct raw_acl raw;
-	ssize_t size = getxattr(path, name, &raw, sizeof(raw));
+	ssize_t size = fgetxattr(fd, name, &raw, sizeof(raw));
 
+	if (size < 0 && errno == EBADF)
+		size = getxattr(path_of_fd(fd).text, name, &raw, sizeof(raw));
 	if (size < 0 && errno == ERANGE) { /* more entries than we would ever set */
 		*ret = (struct acl_list){ .is_odd = true };
 		return 1;
@@ -127,10 +130,18 @@ static int read_list(const char *path, const char *name, struct acl_list *ret)
 	return 1;
 }
 
+/* The directory behind an O_PATH descriptor, open for reading; -1 if that is no help or not allowed. */
+static int reopen(int fd, const struct stat *st)
+{
+	if (!S_ISDIR(st->st_mode) || !(fcntl(fd, F_GETFL) & O_PATH))
+		return -1;
+	return openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 int acl_read(int fd, struct acl_rights *ret, bool *ret_odd, struct err *e)
 {
-	struct path_fd path = path_of_fd(fd);
 	struct acl_rights is = { 0 };
+	autofd int readable = -1;
 	struct acl_list list;
 	bool is_odd = false;
 	struct stat st;
@@ -144,7 +155,10 @@ int acl_read(int fd, struct acl_rights *ret, bool *ret_odd, struct err *e)
 	if (S_ISLNK(st.st_mode))
 		return err_set(e, ELOOP, "a symbolic link has no rights of its own");
 
-	r = read_list(path.text, ACCESS_NAME, &list);
+	readable = reopen(fd, &st);
+	if (readable >= 0)
+		fd = readable;
+	r = read_list(fd, ACCESS_NAME, &list);
 	if (r < 0)
 		return err_set(e, -r, "read the ACL: %s", strerror(-r));
 	if (r > 0) {
@@ -154,7 +168,7 @@ int acl_read(int fd, struct acl_rights *ret, bool *ret_odd, struct err *e)
 		is_odd = list.is_odd;
 	}
 
-	r = S_ISDIR(st.st_mode) ? read_list(path.text, DEFAULT_NAME, &list) : 0;
+	r = S_ISDIR(st.st_mode) ? read_list(fd, DEFAULT_NAME, &list) : 0;
 	if (r < 0)
 		return err_set(e, -r, "read the default ACL: %s", strerror(-r));
 	if (r > 0) {

@@ -34,17 +34,20 @@ struct acl_rights {
 };
 
 /*
- * What the object behind the descriptor (O_PATH will do) has now. A mask that
- * takes rights away, or more named entries than fit, gives *ret_odd = true:
- * then it is not the same as any wanted value, whatever else is equal.
+ * What the object behind the descriptor has now. O_PATH will do; for a directory
+ * O_RDONLY costs half. A mask that is not just the union of what it masks, or
+ * more named entries than fit, gives *ret_odd = true: then it is not the same as
+ * any wanted value, whatever else is equal.
  */
 int acl_read(int fd, struct acl_rights *ret, bool *ret_odd, struct err *e);
 
 bool acl_same(const struct acl_rights *a, const struct acl_rights *b);
 
 /*
- * Sets it whole: mode narrowed first, then owner, then mode and ACLs. Refuses
- * (-EMLINK) anything but a directory that has more than one link.
+ * Sets it whole. If the owner is to be another: mode narrowed first, then owner,
+ * then mode and ACLs; else they change in one step, and nobody who may enter
+ * before and after is shut out meanwhile. Refuses (-EMLINK) anything but a
+ * directory that has more than one link.
  */
 int acl_write(int fd, const struct acl_rights *want, struct err *e);
 

@@ -170,6 +170,8 @@ static void a_chmod_of_something_with_an_acl_is_seen(void **state)
 	assert_int_equal(acl_write(fd, &cases[9].rights, NULL), 0);
 	assert_int_equal(fchmodat(dir, "masked", 0060, 0), 0);
 	reads_as(fd, cases[9].text, true);
+	autofd int readable = openat(dir, "masked", O_RDONLY | O_DIRECTORY);
+	reads_as(readable, cases[9].text, true);
 	assert_int_equal(acl_write(fd, &cases[9].rights, NULL), 0);
 	reads_as(fd, cases[9].text, false);
 }
@@ -299,17 +301,19 @@ static void measure(void)
 {
 	const unsigned rounds = 100000;
 
-	for (size_t i = 0; i <= 9; i += 9) {
-		autofd int fd = new_dir("measured");
+	for (size_t i = 0; i < 4; i++) {
+		const struct acl_rights *rights = &cases[i & 1 ? 9 : 0].rights;
+		autofd int path = new_dir("measured");
+		autofd int fd = openat(path, ".", O_DIRECTORY | (i & 2 ? O_RDONLY : O_PATH));
 		struct acl_rights is;
 		bool odd;
 
-		(void)acl_write(fd, &cases[i].rights, NULL);
+		(void)acl_write(fd, rights, NULL);
 		uint64_t begin = clock_usec();
 		for (unsigned n = 0; n < rounds; n++)
 			acl_read(fd, &is, &odd, NULL);
-		printf("acl_read %s: %.2f us\n", acl_text(&is).text,
-		       (double)(clock_usec() - begin) / rounds);
+		printf("acl_read %s %s: %.2f us\n", i & 2 ? "O_RDONLY" : "O_PATH",
+		       acl_text(&is).text, (double)(clock_usec() - begin) / rounds);
 	}
 }
 
