@@ -21,7 +21,10 @@ struct daemon_spec {
 	const char *log_file; /* stdout and stderr of a direct daemon are appended there */
 };
 
-struct daemon; /* one that runs, or is being started */
+/* One that runs, or is being started. Each manager keeps its own affairs behind it. */
+struct daemon {
+	pid_t pid; /* the main process, 0 while it is not known */
+};
 
 typedef void daemon_ended_fn(struct daemon *d, const char *how, void *data);
 
@@ -29,7 +32,10 @@ struct manager_type {
 	const char *name; /* "direct" */
 	int (*open)(const struct host *host, struct loop *loop, void **ret, struct err *e);
 	void (*close)(void *manager); /* leaves daemons running */
-	/* Starts it. ended is called once, when it is gone (never from within this call). */
+	/*
+	 * Starts it. ended is called once, when it is gone (never from within this call); with
+	 * its return the struct daemon ends.
+	 */
 	int (*start)(void *manager, const struct daemon_spec *spec, daemon_ended_fn *ended,
 		     void *data, struct daemon **ret, struct err *e);
 	/* Finds one that runs already, by pid file and command line. -ESRCH: none does. */
@@ -52,6 +58,3 @@ extern const struct manager_type systemd_manager;
 /* By host->manager; auto: systemd where sd_booted(3) says so. */
 int manager_open(const struct host *host, struct loop *loop, struct manager *ret, struct err *e);
 void manager_close(struct manager *m);
-
-/* The main process, or 0 while it is not known. */
-pid_t daemon_pid(const struct daemon *d);
