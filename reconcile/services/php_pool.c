@@ -1,0 +1,363 @@
+/*
+ * A webspace's place in PHP: which line serves it, and the link that leads
+ * there. The link is touched only when the webspace comes or moves.
+ *
+ * To move (another version, shard, master) is: be added to the new line, and
+ * when that serves, swap the link, and only then leave the old line, whose
+ * outgoing master answers whoever was on the way. If the new line refuses the
+ * pool, the old one goes on with what it had.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/memory.h"
+#include "agent/base/own.h"
+#include "agent/base/put.h"
+#include "reconcile/services/php.h"
+#include "renderers/renderers.h"
+
+#define REQUEST_MAX_S 3600 /* how long a request without a limit is taken to last */
+
+static void tell(const struct php_pool *p)
+{
+	const struct service_config *c = &p->service->config;
+
+	c->condition(p->name, CONDITION_PHP, p->standing.status, p->standing.reason,
+		     p->standing.message, c->data);
+}
+
+static void stand(struct php_pool *p, enum condition_status status, const char *reason,
+		  const char *message)
+{
+	char *copy = memory_dup(message);
+
+	free(p->standing.message);
+	p->standing = (struct php_standing){ status, reason, copy };
+	tell(p);
+}
+
+static const char *link_name(const struct php_pool *p, struct arena *a)
+{
+	return arena_printf(a, "%s.sock", p->name);
+}
+
+static void put_back_link(struct php_pool *p)
+{
+	autoarena struct arena a = { 0 };
+	struct err e = { 0 };
+	const char *name = link_name(p, &a);
+	int r = put_link(p->service->dir, name, arena_printf(&a, "line/%s/%s", p->line->id, name),
+			 &e);
+
+	if (r < 0)
+		php_service_failed(p->service, name, &e);
+	if (r > 0 && p->linked)
+		php_service_repaired(p->service, name);
+	p->linked = r >= 0;
+}
+
+/* The line that a former agent's link names, if it is one of those this webspace could be in. */
+static bool linked_line(const struct php_pool *p, struct php_id *ret)
+{
+	autoarena struct arena a = { 0 };
+	char target[128] = "", *line = target + strlen("line/"), *slash;
+
+	if (p->service->dir < 0 ||
+	    readlinkat(p->service->dir, link_name(p, &a), target, sizeof(target) - 1) < 0 ||
+	    strncmp(target, "line/", strlen("line/")) != 0 || !(slash = strchr(line, '/')))
+		return false;
+	*slash = '\0';
+	return php_id_parse_line(line, ret) &&
+	       php_versions_has(&p->service->versions, ret->version);
+}
+
+static int render(const struct php_pool *p, const struct webspace *w, const char *version,
+		  struct fragment **ret, struct err *e)
+{
+	const struct php_facts facts = { .uid = p->uid, .gid = p->gid, .version = version };
+	struct buf sections[RENDER_SECTIONS] = { 0 };
+	int r = php_fragment(p->service->config.host, w, &facts, sections, e);
+
+	if (r >= 0)
+		*ret = fragment_new(sections);
+	for (size_t i = 0; i < RENDER_SECTIONS; i++)
+		buf_clear(&sections[i]);
+	return r;
+}
+
+/*
+ * Before we were started the webspace was served somewhere. If that is not where
+ * it belongs now, it stays a member there until it has moved, like any other.
+ */
+static void find_former_place(struct php_pool *p, const struct webspace *w,
+			      const struct php_line *target)
+{
+	struct fragment *fragment;
+	struct php_id was;
+
+	if (!linked_line(p, &was) || php_line_get(p->service, was.line, &p->line, NULL) < 0)
+		return;
+	p->linked = true;
+	if (p->line != target && render(p, w, was.version, &fragment, NULL) == 0)
+		php_line_set(p->line, p->name, fragment);
+}
+
+static struct php_pool *pool_get(struct php_service *s, const char *name)
+{
+	struct php_pool *p = table_get(&s->pools, name);
+
+	if (p)
+		return p;
+	p = memory_new(sizeof(*p));
+	p->service = s;
+	p->name = memory_dup(name);
+	p->standing.reason = "Pending";
+	table_set(&s->pools, name, p);
+	return p;
+}
+
+void php_pool_free(struct php_pool *p)
+{
+	(void)table_take(&p->service->pools, p->name);
+	free(p->standing.message);
+	free(p->name);
+	free(p);
+}
+
+/* Its fragment belongs into this line from now on. */
+static void place(struct php_pool *p, struct php_line *target, struct fragment *fragment)
+{
+	if (p->next && p->next != target)
+		php_line_set(p->next, p->name, NULL);
+	p->next = NULL;
+	if (!p->line || (!p->linked && p->line != target)) {
+		if (p->line)
+			php_line_set(p->line, p->name, NULL);
+		p->line = target;
+	}
+	if (p->line != target)
+		p->next = target;
+	php_line_set(target, p->name, fragment);
+	php_service_soon(p->service);
+}
+
+static int version_of(struct php_service *s, const struct webspace *w, const char **ret,
+		      struct err *e)
+{
+	const char *version = w->php.version ? w->php.version : "";
+	char list[200] = "";
+
+	if (!*version)
+		version = php_versions_newest(&s->versions);
+	if (*version && php_versions_has(&s->versions, version)) {
+		*ret = version;
+		return 0;
+	}
+	for (size_t i = 0, n = 0; i < s->versions.count && n < sizeof(list) - 20; i++)
+		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
+				      s->versions.items[i]);
+	if (!*list)
+		return err_set(e, ENOENT, "no PHP-FPM is installed; install php-fpm");
+	return err_set(e, ENOENT,
+		       "PHP %s is not installed; installed: %s. Install php%s-fpm or choose "
+		       "another php.version",
+		       version, list, version);
+}
+
+/* unix(7): a longer path would be cut by php-fpm, without a word. */
+static int check_path(const struct php_service *s, const char *name, const char *line,
+		      struct err *e)
+{
+	size_t len = strlen(s->config.host->run_dir) + strlen("/php/masters//.4294967295.1000") +
+		     strlen(line) + strlen(name) + strlen(".sock");
+
+	if (len <= PHP_SOCKET_MAX)
+		return 0;
+	return err_set(e, ENAMETOOLONG,
+		       "the path of its socket has %zu bytes where the system allows %d: run_dir "
+		       "is too long",
+		       len, PHP_SOCKET_MAX);
+}
+
+static void remember_longest(struct php_service *s, const struct webspace *w)
+{
+	unsigned t = w->php.request_terminate_timeout;
+
+	if (t == 0 || t > REQUEST_MAX_S)
+		t = REQUEST_MAX_S;
+	if (t > s->longest_request_s)
+		s->longest_request_s = t;
+}
+
+static bool unchanged(const struct php_pool *p, const struct webspace *w,
+		      const struct account *account, const char *version)
+{
+	return p->fingerprint == w->fingerprint && p->uid == account->uid &&
+	       p->gid == account->gid && strcmp(p->version, version) == 0;
+}
+
+static int enter(struct php_pool *p, const struct webspace *w, const struct account *account,
+		 const char *version, struct err *e)
+{
+	struct php_service *s = p->service;
+	char id[PHP_LINE_ROOM];
+	struct fragment *fragment;
+	struct php_line *line;
+	int r;
+
+	p->uid = account->uid;
+	p->gid = account->gid;
+	php_id_line(s->config.host, w, version, p->uid, id);
+	r = check_path(s, p->name, id, e);
+	if (r == 0)
+		r = php_line_get(s, id, &line, e);
+	if (r == 0)
+		r = render(p, w, version, &fragment, e);
+	if (r < 0)
+		return r;
+	if (!p->line)
+		find_former_place(p, w, line);
+	remember_longest(s, w);
+	p->fingerprint = w->fingerprint;
+	snprintf(p->version, sizeof(p->version), "%s", version);
+	if (p->line == line && !p->next && php_line_has(line, p->name, fragment)) {
+		fragment_free(fragment); /* what changed is no affair of PHP's */
+		tell(p);
+		return 0;
+	}
+	stand(p, CONDITION_UNKNOWN, "Pending", NULL);
+	place(p, line, fragment);
+	return 0;
+}
+
+void php_pool_serve(struct php_service *s, const struct webspace *w)
+{
+	const struct service_config *c = &s->config;
+	struct account account;
+	const char *version = "";
+	struct err e = { 0 };
+	struct php_pool *p;
+
+	if (w->state != STATE_ENABLED || !w->php.enabled) {
+		php_pool_withdraw(s, w->name);
+		c->condition(w->name, CONDITION_PHP, CONDITION_UNKNOWN, "NotWanted", NULL, c->data);
+		return;
+	}
+	p = pool_get(s, w->name);
+	p->leaving = false;
+	if (accounts_get(c->accounts, w->name, &account, &e) < 0) {
+		stand(p, CONDITION_FALSE, "NoAccount", e.text);
+		return;
+	}
+	if (version_of(s, w, &version, &e) < 0) {
+		p->version[0] = '\0';
+		stand(p, CONDITION_FALSE, "VersionMissing", e.text);
+		return;
+	}
+	if (unchanged(p, w, &account, version)) {
+		tell(p);
+		return;
+	}
+	if (enter(p, w, &account, version, &e) < 0)
+		stand(p, CONDITION_FALSE, "Refused", e.text);
+}
+
+static void remove_link(struct php_service *s, const char *name)
+{
+	autoarena struct arena a = { 0 };
+
+	if (s->dir >= 0 && !s->config.dry)
+		(void)unlinkat(s->dir, arena_printf(&a, "%s.sock", name), 0);
+}
+
+void php_pool_withdraw(struct php_service *s, const char *name)
+{
+	struct php_pool *p = table_get(&s->pools, name);
+
+	if (!p || p->leaving)
+		return;
+	p->leaving = true;
+	p->version[0] = '\0'; /* coming back is a change */
+	if (p->next)
+		php_line_set(p->next, name, NULL);
+	if (p->line)
+		php_line_set(p->line, name, NULL);
+	php_service_soon(s);
+}
+
+bool php_pool_gone(struct php_service *s, const char *name)
+{
+	struct php_pool *p = table_get(&s->pools, name);
+
+	if (!p) {
+		remove_link(s, name);
+		return true;
+	}
+	if (!p->leaving || (p->line && php_line_holds(p->line, name)) ||
+	    (p->next && php_line_holds(p->next, name)))
+		return false;
+	remove_link(s, name);
+	php_pool_free(p);
+	return true;
+}
+
+static void moved(struct php_pool *p)
+{
+	struct php_line *old = p->line;
+
+	p->line = take_ptr(p->next);
+	p->linked = false;
+	put_back_link(p);
+	php_line_set(old, p->name, NULL);
+	php_service_soon(p->service);
+}
+
+void php_pool_settled(struct php_line *l, const struct member *m)
+{
+	struct php_pool *p = table_get(&l->service->pools, m->name);
+	bool in_force = m->want && m->good && !m->quarantined && !m->changed;
+
+	if (!p || p->leaving) {
+		php_service_soon(l->service);
+		return;
+	}
+	if (p->next && l != p->next && !m->quarantined)
+		return; /* the old place; the new one decides */
+	if (m->quarantined)
+		stand(p, CONDITION_FALSE, "Quarantined", m->quarantined);
+	if (l->service->config.dry || !m->good)
+		return;
+	if (in_force && l == p->next)
+		moved(p);
+	else if (l == p->line && !p->linked)
+		put_back_link(p);
+	if (in_force && l == p->line)
+		stand(p, CONDITION_TRUE, "Serving", NULL);
+}
+
+void php_pools_failed(struct php_line *l, const char *text)
+{
+	struct table_entry *it;
+
+	table_each (&l->service->pools, it) {
+		struct php_pool *p = it->value;
+
+		if (p->standing.status == CONDITION_UNKNOWN && (p->next ? p->next : p->line) == l)
+			stand(p, CONDITION_FALSE, "HostFault", text);
+	}
+}
+
+void php_pools_look(struct php_service *s)
+{
+	struct table_entry *it;
+
+	table_each (&s->pools, it) {
+		struct php_pool *p = it->value;
+
+		if (p->linked && !p->leaving)
+			put_back_link(p);
+	}
+}
