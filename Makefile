@@ -9,7 +9,7 @@ N ?= 1000
 
 CC ?= gcc
 CFLAGS ?= -O2 -g
-PACKAGES := libconfig libsystemd jansson libacl libcrypto libssl
+PACKAGES := libconfig libidn2 libsystemd jansson libacl libcrypto libssl
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
 	-Wformat-truncation=0 -Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wimplicit-fallthrough
 HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE

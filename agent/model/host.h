@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "agent/base/arena.h"
+#include "agent/base/err.h"
 #include "agent/model/webspace.h"
 
 enum manager_kind { MANAGER_AUTO, MANAGER_SYSTEMD, MANAGER_DIRECT };
@@ -33,8 +34,11 @@ struct host {
 		struct text_list http, https; /* "0.0.0.0:80", "[::]:80" */
 		unsigned worker_processes;    /* 0: auto */
 		unsigned worker_connections;
-		const char *
-			unknown; /* names nobody has: "refuse" (444, handshake rejected) or a status like "404" */
+		bool http2;
+		struct text_list tls_protocols; /* of the listeners: "TLSv1.2", "TLSv1.3" */
+		/* names nobody has: "refuse" (444, handshake rejected) or a status like "404" */
+		const char *unknown;
+		const char *suspended; /* the status that suspended webspaces answer: "503" */
 	} nginx;
 
 	struct {
@@ -66,3 +70,11 @@ struct host {
 
 	struct arena arena; /* owns all of the above */
 };
+
+/*
+ * Looks up the web user and compares the range of ids with /etc/subuid and
+ * /etc/subgid: an id that a container may use must not become a webspace's.
+ */
+int host_resolve(struct host *h, struct err *e);
+/* Is the file of this webspace meant for this host? */
+bool host_has_placed(const struct host *h, const struct webspace *w);

@@ -29,10 +29,17 @@ struct problems {
 void problems_add(struct problems *p, const char *file, unsigned line, const char *key,
 		  const char *format, ...) __attribute__((format(printf, 5, 6)));
 void problems_clear(struct problems *p);
-/* "file:line: key: what is wrong", a line each. */
+/* By file and line. */
+void problems_sort(struct problems *p);
+/* "file:line: key: what is wrong", in the arena. */
+const char *problem_text(const struct problem *p, struct arena *a);
+/* … a line each. */
 void problems_print(const struct problems *p, FILE *to);
 
-/* Reads a configuration file safely: regular, ours or root's, not writable by others, no link, ≤ 64 KiB. */
+/*
+ * Reads a configuration file safely: regular, ours or root's, not writable by others, no link,
+ * ≤ 64 KiB. *ret_text is the caller's, NUL-terminated.
+ */
 int load_read(int dir, const char *name, char **ret_text, size_t *ret_len, struct err *e);
 
 /*

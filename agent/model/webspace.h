@@ -71,8 +71,8 @@ struct php_settings {
 	unsigned request_terminate_timeout;  /* seconds, 0 off */
 	unsigned request_slowlog_timeout;    /* seconds, 0 off */
 	const char *status_path, *ping_path; /* "": none */
-	const char *
-		listen; /* "": the unix socket only; else "IP:PORT" beside it is not offered: instead of it */
+	const char *listen;      /* "": the unix socket; "IP:PORT": that instead of it */
+	const char *listen_mode; /* of the socket: "0660" or "0600" */
 	uint64_t memory_limit, post_max_size, upload_max_filesize; /* bytes */
 	const char *disable_functions; /* a list, or a named preset: "@exec", "@strict", "" */
 	const char *open_basedir;      /* "": the preset of the jail; "none" */
@@ -109,3 +109,10 @@ struct webspace {
 };
 
 void webspace_free(struct webspace *w);
+
+/* A hash over everything that has a key, and the name. */
+uint64_t webspace_fingerprint(const struct webspace *w);
+
+typedef bool webspace_denied_fn(const char *name, void *data);
+/* The webspace without those names, and without sites that lost all. It borrows from w; the caller's: webspace_free. */
+struct webspace *webspace_without(const struct webspace *w, webspace_denied_fn *denied, void *data);

@@ -1,0 +1,97 @@
+/*
+ * Walks a tree of settings and gives each to its option. Sees to unknown keys,
+ * groups where values belong, and values where groups belong.
+ */
+#include "agent/model/fill.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/own.h"
+
+void fill_problem(const struct fill *f, unsigned line, const char *key, const char *format, ...)
+{
+	autoarena struct arena temporary = { 0 };
+	char text[600];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	problems_add(f->problems, f->file, line, arena_printf(&temporary, "%s%s", f->shown, key),
+		     "%s", text);
+}
+
+static void unknown(const struct fill *f, const struct setting *s, const char *path)
+{
+	const char *nearest = option_nearest(f->scope, path);
+
+	if (nearest)
+		fill_problem(f, s->line, path, "unknown key; did you mean %s%s?", f->shown,
+			     nearest);
+	else
+		fill_problem(f, s->line, path, "unknown key");
+}
+
+static void fill_one(const struct fill *f, const char *path, const struct setting *s)
+{
+	const struct option *o = option_find(f->scope, path);
+	struct err e = { 0 };
+
+	if (o && o->kind->parse) {
+		if (option_parse(o, s, f->arena, f->target, &e) < 0)
+			fill_problem(f, s->line, path, "%s", e.text);
+	} else if (o) {
+		f->nested(f, o, s);
+	} else if (!option_is_group(f->scope, path)) {
+		unknown(f, s, path);
+	} else if (s->type != SETTING_GROUP) {
+		fill_problem(f, s->line, path, "expected a group like { … }");
+	} else {
+		autoarena struct arena temporary = { 0 };
+
+		fill_group(f, arena_printf(&temporary, "%s.", path), s);
+	}
+}
+
+void fill_group(const struct fill *f, const char *prefix, const struct setting *group)
+{
+	for (size_t i = 0; i < group->count; i++) {
+		autoarena struct arena temporary = { 0 };
+		const struct setting *s = &group->items[i];
+
+		fill_one(f, arena_printf(&temporary, "%s%s", prefix, s->name), s);
+	}
+}
+
+/* The member or element that the path begins with; *path moves on behind it. */
+static const struct setting *step(const struct setting *s, const char **path)
+{
+	size_t len = strcspn(*path, ".[");
+
+	if (**path == '[') {
+		size_t i = strtoul(*path + 1, NULL, 10);
+
+		*path += strcspn(*path, "]") + 1;
+		*path += **path == '.';
+		return s->type == SETTING_LIST && i < s->count ? &s->items[i] : NULL;
+	}
+	for (size_t i = 0; s->type == SETTING_GROUP && i < s->count; i++)
+		if (strlen(s->items[i].name) == len && strncmp(s->items[i].name, *path, len) == 0) {
+			*path += len;
+			*path += **path == '.';
+			return &s->items[i];
+		}
+	return NULL;
+}
+
+unsigned setting_line(const struct setting *root, const char *path)
+{
+	unsigned line = 0;
+
+	while (*path && (root = step(root, &path)))
+		line = root->line;
+	return line;
+}

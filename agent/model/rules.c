@@ -1,0 +1,237 @@
+/*
+ * Cross-checks. php-fpm, nginx and the kernel would each notice some of these
+ * later, when a whole generation depends on it; here one file is refused.
+ */
+#include "agent/model/rules.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/own.h"
+#include "agent/model/fill.h"
+
+static void broken(const struct rules *r, const char *key, const char *what)
+{
+	problems_add(r->problems, r->file, setting_line(r->root, key), key, "%s", what);
+}
+
+/* Is the path at or below the other? Both without trailing slash. */
+static bool is_within(const char *path, const char *other)
+{
+	size_t len = strlen(other);
+
+	return strncmp(path, other, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+/* ids ------------------------------------------------------------------ */
+
+#define ID_NOBODY 65534 /* what files of unknown owners show */
+#define ID_16_BIT 65535 /* -1 of the system calls with 16 bits */
+#define ID_MIN    1000  /* below are the system's own */
+
+static bool is_taboo(id_t id)
+{
+	return id < ID_MIN || id == ID_NOBODY || id == ID_16_BIT;
+}
+
+static void check_ids(const struct rules *r, const struct host *h)
+{
+	unsigned min = h->accounts.uid_min, max = h->accounts.uid_max;
+
+	if (min > max)
+		broken(r, "accounts.uid_max", "less than accounts.uid_min");
+	else if (min <= ID_16_BIT && max >= ID_NOBODY)
+		broken(r, "accounts.uid_max", "the range holds 65534 or 65535, which mean nobody");
+}
+
+/* the host ------------------------------------------------------------- */
+
+static bool has_twice(const struct text_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(list->items[i], list->items[j]) == 0)
+				return true;
+	return false;
+}
+
+static void check_listeners(const struct rules *r, const struct host *h)
+{
+	const struct text_list *http = &h->nginx.http, *https = &h->nginx.https;
+
+	if (http->count == 0)
+		broken(r, "nginx.http", "there is no address: ACME and redirects need HTTP");
+	if (has_twice(http))
+		broken(r, "nginx.http", "has an address twice");
+	if (has_twice(https))
+		broken(r, "nginx.https", "has an address twice");
+	for (size_t i = 0; i < http->count; i++)
+		for (size_t j = 0; j < https->count; j++)
+			if (strcmp(http->items[i], https->items[j]) == 0)
+				broken(r, "nginx.https", "has an address that nginx.http has too");
+	if (h->nginx.tls_protocols.count == 0)
+		broken(r, "nginx.tls_protocols", "there is no protocol");
+}
+
+static void check_places(const struct rules *r, const struct host *h)
+{
+	const struct {
+		const char *key, *path;
+	} places[] = {
+		{ "config_dir", h->config_dir }, { "home_root", h->home_root },
+		{ "state_dir", h->state_dir },   { "run_dir", h->run_dir },
+		{ "log_root", h->log_root },
+	};
+
+	for (size_t i = 0; i < ELEMENTS(places); i++) {
+		if (strcmp(places[i].path, "/") == 0)
+			broken(r, places[i].key, "the root of the host is no place for this");
+		for (size_t j = 0; j < ELEMENTS(places); j++)
+			if (i != j && strcmp(places[j].key, "home_root") == 0 &&
+			    is_within(places[i].path, places[j].path))
+				broken(r, places[i].key, "lies in home_root, where webspaces are");
+	}
+	for (size_t i = 0; i < h->base.count; i++)
+		if (strcmp(h->base.items[i], "/") == 0)
+			broken(r, "base", "the whole host is not to be copied");
+}
+
+void rules_host(const struct rules *r, const struct host *h)
+{
+	check_ids(r, h);
+	check_listeners(r, h);
+	check_places(r, h);
+}
+
+/* php ------------------------------------------------------------------ */
+
+static void check_pm(const struct rules *r, const struct php_settings *php)
+{
+	if (php->pm != PM_DYNAMIC)
+		return;
+	if (php->max_spare_servers > php->max_children)
+		broken(r, "php.max_spare_servers", "more than php.max_children");
+	if (php->min_spare_servers > php->max_spare_servers)
+		broken(r, "php.min_spare_servers", "more than php.max_spare_servers");
+	if (php->start_servers < php->min_spare_servers ||
+	    php->start_servers > php->max_spare_servers)
+		broken(r, "php.start_servers",
+		       "not between php.min_spare_servers and php.max_spare_servers");
+}
+
+static void check_sizes(const struct rules *r, const struct php_settings *php)
+{
+	if (php->upload_max_filesize > php->post_max_size)
+		broken(r, "php.upload_max_filesize",
+		       "more than php.post_max_size, which would cut such an upload off");
+}
+
+static void check_paths(const struct rules *r, const struct php_settings *php)
+{
+	if (*php->status_path && strcmp(php->status_path, php->ping_path) == 0)
+		broken(r, "php.ping_path", "the same as php.status_path");
+}
+
+/* sockaddr_un has 107 bytes for a path, and php-fpm cuts a longer one without a word. */
+#define SOCKET_PATH_MAX 107
+#define MASTER_ID_MAX   24 /* "8.2-03.1234567890" and some */
+
+static void check_socket(const struct rules *r, const struct host *h, const struct webspace *w)
+{
+	size_t len = strlen(h->run_dir) + strlen("/php/masters/") + MASTER_ID_MAX + strlen("/") +
+		     strlen(w->name) + strlen(".sock");
+
+	if (w->php.enabled && len > SOCKET_PATH_MAX)
+		broken(r, "",
+		       "the path of its PHP socket is too long: shorten run_dir of the host");
+}
+
+/* sites ---------------------------------------------------------------- */
+
+static void check_site(const struct rules *r, const struct site *s, size_t i)
+{
+	char key[64];
+
+	if (!*s->tls.certificate == !*s->tls.key)
+		return;
+	snprintf(key, sizeof(key), "sites[%zu].tls.%s", i, *s->tls.key ? "key" : "certificate");
+	broken(r, key,
+	       *s->tls.key ? "there is no tls.certificate to go with it"
+			   : "there is no tls.key to go with it");
+}
+
+static bool is_named_before(const struct webspace *w, size_t site, size_t name)
+{
+	const char *wanted = w->sites[site].names.items[name];
+
+	for (size_t i = 0; i <= site; i++)
+		for (size_t j = 0; j < (i < site ? w->sites[i].names.count : name); j++)
+			if (strcmp(w->sites[i].names.items[j], wanted) == 0)
+				return true;
+	return false;
+}
+
+static void check_names(const struct rules *r, const struct webspace *w)
+{
+	for (size_t i = 0; i < w->n_sites; i++)
+		for (size_t j = 0; j < w->sites[i].names.count; j++) {
+			char key[64];
+
+			if (!is_named_before(w, i, j))
+				continue;
+			snprintf(key, sizeof(key), "sites[%zu].names[%zu]", i, j);
+			problems_add(r->problems, r->file, setting_line(r->root, key), key,
+				     "%s is named twice", w->sites[i].names.items[j]);
+		}
+}
+
+/* binds ---------------------------------------------------------------- */
+
+static const char *bind_fault(const struct host *h, const struct webspace *w, size_t i)
+{
+	static const char *const ours[] = { "data", "tmp", "log", ".base" };
+	const char *target = w->binds[i].target;
+
+	for (size_t j = 0; j < ELEMENTS(ours); j++)
+		if (is_within(target, ours[j]))
+			return "the target is a place of the jail itself, which users may change";
+	for (size_t j = 0; j < h->base.count; j++)
+		if (is_within(target, h->base.items[j] + 1) ||
+		    is_within(h->base.items[j] + 1, target))
+			return "the target meets what every jail has from the host's `base`";
+	for (size_t j = 0; j < i; j++)
+		if (strcmp(target, w->binds[j].target) == 0)
+			return "the target is there twice";
+	if (is_within(h->run_dir, w->binds[i].source) ||
+	    is_within(h->state_dir, w->binds[i].source))
+		return "the source holds this program's own state";
+	return NULL;
+}
+
+static void check_binds(const struct rules *r, const struct host *h, const struct webspace *w)
+{
+	for (size_t i = 0; i < w->n_binds; i++) {
+		const char *fault = bind_fault(h, w, i);
+		char key[32];
+
+		snprintf(key, sizeof(key), "binds[%zu]", i);
+		if (fault)
+			broken(r, key, fault);
+	}
+}
+
+void rules_webspace(const struct rules *r, const struct host *h, const struct webspace *w)
+{
+	if (w->account.uid != ID_UNSET && is_taboo(w->account.uid))
+		broken(r, "account.uid", "below 1000, 65534 or 65535: never a webspace's");
+	if (w->account.gid != ID_UNSET && is_taboo(w->account.gid))
+		broken(r, "account.gid", "below 1000, 65534 or 65535: never a webspace's");
+	check_pm(r, &w->php);
+	check_sizes(r, &w->php);
+	check_paths(r, &w->php);
+	check_socket(r, h, w);
+	for (size_t i = 0; i < w->n_sites; i++)
+		check_site(r, &w->sites[i], i);
+	check_names(r, w);
+	check_binds(r, h, w);
+}
