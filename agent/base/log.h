@@ -1,6 +1,6 @@
 /*
- * The journal, or stderr where there is none. The only file that knows
- * sd-journal. Library code never logs; the pass and the agent do, at their
+ * The journal where systemd made it our stderr, else stderr itself. The only
+ * file that knows sd-journal. Library code never logs; the pass and the agent do, at their
  * edge, once.
  *
  * Every entry can carry MESSAGE_ID (see ids.h), WEBSPACE, RESOURCE, CHANGE,

@@ -3,7 +3,8 @@
  * that knows sd-event and sd_notify.
  *
  * A source belongs to whoever added it: loop_drop ends it, also from within
- * its own callback. Descriptors stay the caller's.
+ * its own callback. Descriptors stay the caller's; drop the source before closing.
+ * Adding one never returns NULL: what cannot be watched ends the process.
  */
 #pragma once
 

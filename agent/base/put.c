@@ -1,7 +1,7 @@
 /*
  * Files and links that are there in one step or not at all: made under a
  * temporary name beside their place, then renamed over it. What is there is
- * compared first, so to put the same thing again is three system calls that
+ * compared first, so to put the same thing again is five system calls that
  * write nothing, and the file keeps its time and inode.
  */
 #include "agent/base/put.h"

@@ -14,7 +14,12 @@ enum put_sync {
 	PUT_SYNC,  /* the data is on disk before the name moves */
 };
 
-/* Puts text at dir/name if something else is there now. 1: changed, 0: was right, -errno. */
+/*
+ * Puts text at dir/name if something else is there now: other text, another mode (set
+ * exactly, whatever the umask), a file that is not ours, a link. 1: changed, 0: was right,
+ * -errno. name is one name, no path. The temporary name is ".NAME.XXXXXX" in dir; only a
+ * crash leaves one.
+ */
 int put_file(int dir, const char *name, mode_t mode, const char *text, size_t len,
 	     enum put_sync sync, struct err *e);
 

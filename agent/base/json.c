@@ -1,0 +1,236 @@
+/*
+ * JSON by jansson. struct json is jansson's value under a name of ours: never
+ * defined, only cast, so nothing is wrapped and nothing but this file needs the
+ * library.
+ *
+ * Read are at most 1 MiB and 32 levels (jansson itself stops at 2048), since a
+ * tree of values is many times the size of its text. Text that is not UTF-8
+ * (file names, output of programs) is not refused in what we write: its bytes
+ * that are wrong become U+FFFD.
+ */
+#include "agent/base/json.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/memory.h"
+
+#define SIZE_MAX_BYTES 1048576
+#define DEPTH_MAX      32
+
+static json_t *own(struct json *j)
+{
+	return (json_t *)j;
+}
+
+/* For reading: jansson's functions take what they do not change without const. */
+static json_t *borrow(const struct json *j)
+{
+	return (json_t *)(uintptr_t)j;
+}
+
+static json_t *require(json_t *value)
+{
+	if (!value)
+		abort(); /* no memory, as in memory.h */
+	return value;
+}
+
+struct json *json_new_object(void)
+{
+	return (struct json *)require(json_object());
+}
+
+struct json *json_new_array(void)
+{
+	return (struct json *)require(json_array());
+}
+
+/* The length of the UTF-8 sequence at text (RFC 3629), 0 if there is none. */
+static size_t sequence(const unsigned char *text)
+{
+	unsigned char first = text[0], low = 0x80, high = 0xbf;
+	size_t len;
+
+	if (first < 0x80)
+		return 1;
+	if (first < 0xc2 || first > 0xf4)
+		return 0;
+	len = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+	if (first == 0xe0)
+		low = 0xa0;
+	else if (first == 0xed)
+		high = 0x9f;
+	else if (first == 0xf0)
+		low = 0x90;
+	else if (first == 0xf4)
+		high = 0x8f;
+	if (text[1] < low || text[1] > high)
+		return 0;
+	for (size_t i = 2; i < len; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+	return len;
+}
+
+static json_t *repaired(const char *text)
+{
+	autobuf struct buf good = { 0 };
+	size_t len;
+
+	while (*text) {
+		len = sequence((const unsigned char *)text);
+		if (len > 0)
+			buf_add(&good, text, len);
+		else
+			buf_adds(&good, "\xef\xbf\xbd");
+		text += len > 0 ? len : 1;
+	}
+	return json_string(buf_text(&good));
+}
+
+static json_t *text_value(const char *text)
+{
+	json_t *value;
+
+	if (!text)
+		return json_null();
+	value = json_string(text);
+	return require(value ? value : repaired(text));
+}
+
+/* Takes the child, also when it fails. */
+static void put(struct json *object, const char *key, json_t *child)
+{
+	if (json_object_set_new(own(object), key, child) < 0)
+		abort(); /* no memory, not an object, or a key that is not UTF-8 */
+}
+
+void json_put_text(struct json *object, const char *key, const char *text)
+{
+	put(object, key, text_value(text));
+}
+
+void json_put_number(struct json *object, const char *key, int64_t number)
+{
+	put(object, key, require(json_integer(number)));
+}
+
+void json_put_bool(struct json *object, const char *key, bool value)
+{
+	put(object, key, json_boolean(value));
+}
+
+void json_put(struct json *object, const char *key, struct json *child)
+{
+	put(object, key, child ? own(child) : json_null());
+}
+
+void json_add(struct json *array, struct json *child)
+{
+	if (json_array_append_new(own(array), child ? own(child) : json_null()) < 0)
+		abort();
+}
+
+void json_add_text(struct json *array, const char *text)
+{
+	json_add(array, (struct json *)text_value(text));
+}
+
+/* Before jansson sees it: how deep do brackets nest, those in strings aside? */
+static size_t depth_of(const char *text, size_t len)
+{
+	size_t depth = 0, deepest = 0;
+	bool in_string = false;
+
+	for (size_t i = 0; i < len; i++) {
+		if (in_string && text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			in_string = !in_string;
+		else if (!in_string && (text[i] == '{' || text[i] == '[') && ++depth > deepest)
+			deepest = depth;
+		else if (!in_string && (text[i] == '}' || text[i] == ']') && depth > 0)
+			depth--;
+	}
+	return deepest;
+}
+
+int json_parse(const char *text, size_t len, struct json **ret, struct err *e)
+{
+	json_error_t error;
+	json_t *value;
+
+	if (len > SIZE_MAX_BYTES)
+		return err_set(e, EFBIG, "JSON: longer than %d bytes", SIZE_MAX_BYTES);
+	if (depth_of(text, len) > DEPTH_MAX)
+		return err_set(e, EINVAL, "JSON: nested deeper than %d levels", DEPTH_MAX);
+	value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	if (!value)
+		return err_set(e, EINVAL, "JSON: line %d: %s", error.line, error.text);
+	*ret = (struct json *)value;
+	return 0;
+}
+
+char *json_write(const struct json *j, bool pretty)
+{
+	size_t flags = pretty ? JSON_INDENT(2) : JSON_COMPACT;
+	char *text = json_dumps(borrow(j), flags | JSON_ENCODE_ANY);
+
+	if (!text)
+		abort();
+	return text;
+}
+
+void json_free(struct json *j)
+{
+	json_decref(own(j));
+}
+
+void json_free_at(struct json **j)
+{
+	json_free(*j);
+	*j = NULL;
+}
+
+struct json *json_get(const struct json *object, const char *key)
+{
+	return (struct json *)json_object_get(borrow(object), key);
+}
+
+const char *json_text(const struct json *object, const char *key)
+{
+	return json_string_value(json_object_get(borrow(object), key));
+}
+
+int64_t json_number(const struct json *object, const char *key, int64_t otherwise)
+{
+	json_t *value = json_object_get(borrow(object), key);
+
+	return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+bool json_bool(const struct json *object, const char *key, bool otherwise)
+{
+	json_t *value = json_object_get(borrow(object), key);
+
+	return json_is_boolean(value) ? json_is_true(value) : otherwise;
+}
+
+size_t json_count(const struct json *array)
+{
+	return json_array_size(borrow(array));
+}
+
+struct json *json_at(const struct json *array, size_t i)
+{
+	return (struct json *)json_array_get(borrow(array), i);
+}
+
+const char *json_text_at(const struct json *array, size_t i)
+{
+	return json_string_value(json_array_get(borrow(array), i));
+}
