@@ -49,9 +49,9 @@ struct subject {
 	const struct webspace *webspace; /* desired; NULL: nothing loaded, or going */
 	struct condition conditions[CONDITIONS];
 	bool going;
-	uint64_t retry_usec;  /* back-off: not looked at again by itself before; 0 none */
-	unsigned n_failures;  /* in a row */
-	void *pass, *service; /* private to pass.c and to the services */
+	uint64_t retry_usec; /* back-off: not looked at again by itself before; 0 none */
+	unsigned n_failures; /* in a row */
+	void *pass;          /* private to the pass: a struct progress */
 };
 
 /* True if every condition is True (or does not apply: Unknown with reason "NotWanted"). */
@@ -75,10 +75,12 @@ enum report_kind {
 struct report {
 	enum report_kind kind;
 	enum change change;
-	const struct subject *subject; /* NULL: the host's own */
-	const char *resource;          /* a resource's or unit's name */
-	const char *item;              /* "chroot/tmp"; NULL: none */
-	const char *old_value, *new_value, *text;
+	const struct subject *subject;     /* NULL: the host's own */
+	const char *resource;              /* a resource's or unit's name */
+	const char *item;                  /* "chroot/tmp"; NULL: none */
+	const char *what;                  /* the attribute: "mode", "source"; NULL: the whole */
+	const char *old_value, *new_value; /* old_value NULL: was missing; new_value NULL: goes */
+	const char *text;
 	const char *old_text, *new_text;
 	uint64_t generation;
 };
