@@ -2,8 +2,6 @@
  * Types and services over a world that is ready: opened in order, closed in
  * reverse. What services tell passes through here on its way out.
  */
-#include <string.h>
-
 #include "agent/base/clock.h"
 #include "reconcile/pass.h"
 
@@ -79,9 +77,8 @@ int parts_open(struct reconcile *r, struct err *e)
 	r->world.arena = &r->arena;
 	r->world.now_usec = clock_usec();
 	r->world.wall = clock_wall();
-	result = schedule_open(r, e);
-	if (result == 0)
-		result = types_open(r, e);
+	schedule_open(r);
+	result = types_open(r, e);
 	if (result == 0)
 		result = services_open(r, e);
 	if (result < 0)

@@ -76,7 +76,7 @@ int parts_open(struct reconcile *r, struct err *e);
 void parts_close(struct reconcile *r);
 
 /* schedule.c */
-int schedule_open(struct reconcile *r, struct err *e);
+void schedule_open(struct reconcile *r);
 void schedule_close(struct reconcile *r);
 void schedule_add(struct progress *p, enum queued where);
 void schedule_all(struct reconcile *r);

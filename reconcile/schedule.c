@@ -7,8 +7,6 @@
  * A webspace that failed is left alone for 1 s, 2 s, 4 s … 15 min, a little more
  * or less so that many do not come back together; a new file ends that.
  */
-#include <errno.h>
-
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
 #include "reconcile/pass.h"
@@ -245,7 +243,7 @@ static void on_idle(void *data)
 	loop_idle_set(r->idle);
 }
 
-int schedule_open(struct reconcile *r, struct err *e)
+void schedule_open(struct reconcile *r)
 {
 	struct loop *l = r->config.loop;
 	unsigned full_s = r->config.host->reconcile.full_pass_s;
@@ -257,9 +255,6 @@ int schedule_open(struct reconcile *r, struct err *e)
 	r->poll_timer = loop_timer(l, UINT64_MAX, on_poll, r);
 	r->full_timer = loop_timer(l, full_s ? clock_usec() + full_s * USEC_PER_SEC : UINT64_MAX,
 				   on_full, r);
-	if (!r->idle || !r->wake_timer || !r->look_timer || !r->poll_timer || !r->full_timer)
-		return err_set(e, ENOMEM, "timers of the pass");
-	return 0;
 }
 
 void schedule_close(struct reconcile *r)
