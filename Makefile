@@ -63,9 +63,68 @@ unit: $(UNIT_TESTS)
 	@for t in $(UNIT_TESTS); do $$t > $$t.log 2>&1 || { cat $$t.log; echo "$$t failed"; exit 1; }; done
 	@echo "unit: $(words $(UNIT_TESTS)) programs passed"
 
+# What the tests need besides, on a machine that has nothing. RUNLEVEL=1: no daemon is started.
+BUILD_PACKAGES := gcc make pkg-config libinotifytools0-dev libconfig-dev libssl-dev libsystemd-dev \
+	libcurl4-openssl-dev libjansson-dev libacl1-dev libidn2-dev
+RUN_PACKAGES := nginx-light php-fpm php-cli php-curl iproute2 util-linux mount
+TEST_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3 python3-pytest acl strace curl wrk openssl \
+	libfcgi-bin mandoc systemd-container mmdebstrap diffutils git
+define install_packages
+	@if [ "$$(dpkg-query -W -f '$${db:Status-Abbrev}\n' $1 2>/dev/null | grep -c '^ii')" != "$(words $1)" ]; then \
+		apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -q --no-install-recommends $1; \
+	fi
+endef
+
+deps-build:
+	$(call install_packages,$(BUILD_PACKAGES))
+deps-demo: deps-build
+	$(call install_packages,$(RUN_PACKAGES) curl)
+deps: deps-demo
+	$(call install_packages,$(TEST_PACKAGES))
+
+# The tests on the real program with real daemons, each on a host of its own in private namespaces.
+PYTEST := /usr/bin/python3 -B -m pytest -p no:cacheprovider -q
+system: $B/webspaces
+	WEBSPACES=$(abspath $B/webspaces) tests/private $(PYTEST) tests/system $(TESTS)
+
+# Each step in a make of its own: what the first installs, the second sees.
+check:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@tests/check
+
+demo:
+	@$(MAKE) --no-print-directory deps-demo
+	@$(MAKE) --no-print-directory all
+	@tests/private --host-net /usr/bin/python3 -B tests/demo/demo.py
+
+asan:
+	$(MAKE) B=$B-asan CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' all unit
+
+lint:
+	@tests/lint/lint
+format:
+	clang-format -i $(shell git ls-files '*.[ch]')
+
+bench: $B/webspaces
+	@WEBSPACES=$(abspath $B/webspaces) tests/private /usr/bin/python3 -B tests/bench/bench.py $(N)
+
+install: $B/webspaces
+	install -D -m 0755 $B/webspaces $(DESTDIR)$(PREFIX)/bin/webspaces
+
+help:
+	@echo 'make           the program, build/webspaces (needs: make deps-build)'
+	@echo 'make demo      two webspaces served on 127.0.0.1:8080/8443, drift put back (root)'
+	@echo 'make check     installs what is missing, builds, runs every test (root)'
+	@echo 'make unit      the unit tests alone; make system TESTS="-k name": the system tests'
+	@echo 'make asan      everything with address and undefined-behaviour sanitizers'
+	@echo 'make fuzz SECONDS=60 · make bench N=10000 · make lint · make format · make cover'
+	@echo 'make install DESTDIR= PREFIX= · make deb'
+
 clean:
 	rm -rf $B
 
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
-.PHONY: all unit clean
+.PHONY: all unit deps-build deps-demo deps system check demo asan lint format bench install help clean
 .DELETE_ON_ERROR:

@@ -1,0 +1,26 @@
+"""A dropped file becomes a served site: the smallest whole path."""
+
+import pwd
+
+
+def test_an_empty_file_becomes_a_served_site(host):  # G6 A1 C1
+    host.add("alice")
+    response = host.wait_answers("alice", https=True)
+    uid = pwd.getpwnam("alice").pw_uid
+    assert f"uid={uid} " in response.text
+    assert response.text.split("root=")[1].strip().split(",") == [
+        ".", "..", ".base", "data", "dev", "etc", "log", "tmp", "usr"
+    ]
+
+
+def test_http_redirects_to_https(host):  # C13
+    host.add("alice")
+    response = host.wait_answers("alice", "/a?b=c", status=301)
+    assert response.headers["Location"] == f"https://alice.web.test:{host.https_port}/a?b=c"
+
+
+def test_unknown_names_are_refused(host):  # C17
+    host.add("alice")
+    host.wait_answers("alice", https=True)
+    assert host.get_quietly("nobody.test") is None
+    assert host.get_quietly("nobody.test", https=True) is None
