@@ -169,6 +169,19 @@ static bool item_is_held_back(struct slice *s, struct job *j, const struct item 
 	return true;
 }
 
+/* The item's name before the text, unless it says it already or is the webspace's own (account). */
+static const char *item_text(struct slice *s, const struct job *j, const struct item *item,
+			     const char *text)
+{
+	const char *name = item->name;
+	size_t len = strlen(name);
+	bool says_it = strncmp(text, name, len) == 0 && (text[len] == ':' || text[len] == ' ');
+
+	if (says_it || strcmp(name, j->p->subject.name) == 0)
+		return text;
+	return arena_printf(s->r->world.arena, "%s: %s", name, text);
+}
+
 static void item_apply(struct slice *s, struct job *j, const struct item *item,
 		       const struct finding *found)
 {
@@ -180,8 +193,7 @@ static void item_apply(struct slice *s, struct job *j, const struct item *item,
 		return;
 	if (slice_type(s)->apply(w, s->r->type_states[s->type], j->p->subject.webspace, item, found,
 				 &e) < 0) {
-		(void)err_in(&e, "%s", item->name);
-		job_fail(s, j, "Failed", e.text);
+		job_fail(s, j, "Failed", item_text(s, j, item, e.text));
 		return;
 	}
 	a = arena_new(w->arena, sizeof *a);
@@ -204,11 +216,8 @@ static void item_stop(struct slice *s, struct job *j, const struct item *item,
 	bool foreign = f->state == OBSERVED_FOREIGN;
 	const char *text = *f->text ? f->text : foreign ? "is somebody else's" : "is not ready";
 	const char *reason = f->reason ? f->reason : foreign ? "Foreign" : "NotReady";
-	const char *name = item->name;
 
-	/* The account's only item is named after the webspace, which everybody says already. */
-	if (strcmp(name, j->p->subject.name) != 0)
-		text = arena_printf(s->r->world.arena, "%s: %s", name, text);
+	text = item_text(s, j, item, text);
 	if (foreign) {
 		job_fail(s, j, reason, text);
 	} else {
