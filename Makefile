@@ -63,6 +63,10 @@ unit: $(UNIT_TESTS)
 	@for t in $(UNIT_TESTS); do $$t > $$t.log 2>&1 || { cat $$t.log; echo "$$t failed"; exit 1; }; done
 	@echo "unit: $(words $(UNIT_TESTS)) programs passed"
 
+# Writes tests/golden anew; its diff is to be read like one of code.
+golden: $B/unit/golden_test
+	$< --write > /dev/null
+
 # What the tests need besides, on a machine that has nothing. RUNLEVEL=1: no daemon is started.
 BUILD_PACKAGES := gcc make pkg-config libinotifytools0-dev libconfig-dev libssl-dev libsystemd-dev \
 	libcurl4-openssl-dev libjansson-dev libacl1-dev libidn2-dev
@@ -118,6 +122,7 @@ help:
 	@echo 'make demo      two webspaces served on 127.0.0.1:8080/8443, drift put back (root)'
 	@echo 'make check     installs what is missing, builds, runs every test (root)'
 	@echo 'make unit      the unit tests alone; make system TESTS="-k name": the system tests'
+	@echo 'make golden    writes the expected texts of tests/golden anew'
 	@echo 'make asan      everything with address and undefined-behaviour sanitizers'
 	@echo 'make fuzz SECONDS=60 · make bench N=10000 · make lint · make format · make cover'
 	@echo 'make install DESTDIR= PREFIX= · make deb'
@@ -126,5 +131,5 @@ clean:
 	rm -rf $B
 
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
-.PHONY: all unit deps-build deps-demo deps system check demo asan lint format bench install help clean
+.PHONY: all unit golden deps-build deps-demo deps system check demo asan lint format bench install help clean
 .DELETE_ON_ERROR:

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "agent/base/buf.h"
 #include "agent/base/err.h"
@@ -50,6 +51,9 @@ extern const char
 void nginx_compose(const struct host *host, const char *dir,
 		   const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
 		   struct buf files[static NGINX_FILES]);
+
+/* What dir/generation.conf has to say; it is there before `nginx -t` looks at dir. */
+void nginx_generation_conf(uint64_t generation, struct buf *ret);
 
 /* `render NAME nginx`: the effective configuration as if the webspace stood alone, with blocks of its own. */
 int nginx_render_alone(const struct host *host, const struct webspace *webspace,

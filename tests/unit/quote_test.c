@@ -21,7 +21,7 @@ struct quote_case {
 static const struct quote_case cases[] = {
 	{ quote_nginx, "/srv/www/alice", "/srv/www/alice" },
 	{ quote_nginx, "", "\"\"" },
-	{ quote_nginx, "[::]:80", "\"[::]:80\"" },
+	{ quote_nginx, "[::]:80", "[::]:80" },
 	{ quote_nginx, "a b;}", "\"a b;}\"" },
 	{ quote_nginx, "a\"b\\n", "\"a\\\"b\\\\n\"" },
 	{ quote_nginx, "$host", "\"${ws_dollar}host\"" },

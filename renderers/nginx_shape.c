@@ -1,0 +1,287 @@
+/* Shapes of sites: see nginx_shape.h. A block is put together here, from templates, for one shape. */
+#include "renderers/nginx_shape.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/own.h"
+
+const struct shape_place shape_shared = {
+	.quote = quote_none,
+	.user = "$ws_user",
+	.subdir = "$ws_subdir",
+	.hsts = "$ws_hsts",
+	.chain = "$ws_chain",
+	.key = "$ws_key",
+};
+
+/* MiB and seconds; beyond the last, whole multiples of it. */
+static const unsigned body_steps[] = { 1, 2, 4, 8, 16, 24, 32, 64, 128, 256, 512, 1024, 2048 };
+static const unsigned time_steps[] = { 30, 60, 120, 300, 600, 1800, 3600 };
+
+#define MIB            (UINT64_C(1) << 20)
+#define BODY_MIB_MAX   (UINT64_C(1) << 20) /* a TiB; nginx counts in 63 bits */
+#define PHP_TIME_SPARE 5                   /* PHP ends a request before nginx gives it up */
+#define PHP_TIME_MAX   86400
+
+static unsigned round_up(uint64_t wanted, const unsigned *steps, size_t n)
+{
+	unsigned last = steps[n - 1];
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (wanted <= steps[i])
+			return steps[i];
+	return (unsigned)((wanted + last - 1) / last * last);
+}
+
+static unsigned body_mib(const struct site *site, const struct php_settings *php)
+{
+	uint64_t mib = (site->client_max_body_size + MIB - 1) / MIB;
+
+	if (site->client_max_body_size == 0)
+		return 0;
+	if (php && mib < (php->post_max_size + MIB - 1) / MIB)
+		mib = (php->post_max_size + MIB - 1) / MIB;
+	return mib > BODY_MIB_MAX ? 0 : round_up(mib, body_steps, ELEMENTS(body_steps));
+}
+
+static unsigned php_timeout(const struct php_settings *php)
+{
+	uint64_t wanted = (uint64_t)php->request_terminate_timeout + PHP_TIME_SPARE;
+
+	if (php->request_terminate_timeout == 0 || wanted > PHP_TIME_MAX)
+		return PHP_TIME_MAX;
+	return round_up(wanted, time_steps, ELEMENTS(time_steps));
+}
+
+static enum shape_kind kind_of_site(const struct host *host, const struct webspace *webspace,
+				    const struct site *site, const struct site_facts *facts,
+				    bool tls)
+{
+	if (webspace->state == STATE_DISABLED || (tls && !facts->certificate))
+		return SHAPE_REFUSE;
+	if (webspace->state == STATE_SUSPENDED)
+		return SHAPE_SUSPENDED;
+	if (!tls && site->redirect_https && facts->certificate && facts->trusted &&
+	    host->nginx.https.count > 0)
+		return SHAPE_REDIRECT;
+	return SHAPE_SITE;
+}
+
+static int add_index(const struct text_list *list, struct buf *ret, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		if (i > 0)
+			buf_addc(ret, ' ');
+		if (quote_nginx(ret, list->items[i]) < 0)
+			return err_set(e, EINVAL, "index: a name that nginx cannot be told");
+	}
+	return 0;
+}
+
+static int set_pass(const char *listen, char ret[static SHAPE_PASS_MAX], struct err *e)
+{
+	size_t len = strlen(listen);
+
+	if (len >= SHAPE_PASS_MAX || listen[strspn(listen, "0123456789abcdefABCDEF.:[]")])
+		return err_set(e, EINVAL, "php.listen: not an address with a port");
+	memcpy(ret, listen, len + 1);
+	return 0;
+}
+
+int shape_of_site(const struct host *host, const struct webspace *webspace, size_t i,
+		  const struct site_facts *facts, bool tls, struct buf *index,
+		  struct nginx_shape *ret, struct err *e)
+{
+	const struct site *site = &webspace->sites[i];
+	const struct php_settings *php = NULL;
+	int r;
+
+	*ret = (struct nginx_shape){ .kind = kind_of_site(host, webspace, site, facts, tls),
+				     .tls = tls };
+	if (ret->kind != SHAPE_SITE)
+		return 0;
+
+	if (site->type == SITE_PHP && webspace->php.enabled)
+		php = &webspace->php;
+	ret->body_mib = body_mib(site, php);
+	ret->disable_symlinks = site->disable_symlinks;
+	r = add_index(&site->index, index, e);
+	ret->index = index->len ? buf_text(index) : NULL;
+	if (r < 0 || !php)
+		return r;
+	ret->php = true;
+	ret->chroot = php->chroot;
+	ret->php_timeout = php_timeout(php);
+	return set_pass(php->listen, ret->php_pass, e);
+}
+
+void shape_write(const struct nginx_shape *s, struct buf *ret)
+{
+	buf_printf(ret, "%u %u %u %u %u %u %u %s %s", s->kind, s->tls, s->php, s->chroot,
+		   s->disable_symlinks, s->body_mib, s->php_timeout,
+		   *s->php_pass ? s->php_pass : "-", s->index ? s->index : "");
+}
+
+bool shape_read(const char *line, struct nginx_shape *ret)
+{
+	unsigned kind, tls, php, chroot, links;
+	int end = 0;
+
+	*ret = (struct nginx_shape){ 0 };
+	if (sscanf(line, "%u %u %u %u %u %u %u %63s %n", &kind, &tls, &php, &chroot, &links,
+		   &ret->body_mib, &ret->php_timeout, ret->php_pass, &end) != 8 ||
+	    kind > SHAPE_SITE)
+		return false;
+	ret->kind = (enum shape_kind)kind;
+	ret->tls = tls;
+	ret->php = php;
+	ret->chroot = chroot;
+	ret->disable_symlinks = links;
+	if (strcmp(ret->php_pass, "-") == 0)
+		ret->php_pass[0] = '\0';
+	ret->index = line[end] ? line + end : NULL;
+	return true;
+}
+
+/* What the functions below share while they put one block together. */
+struct block {
+	const struct host *host;
+	const struct nginx_shape *shape;
+	const struct shape_place *place;
+	struct buf *ret;
+	struct err *e;
+};
+
+static int add_listen(struct block *b)
+{
+	const struct text_list *list = b->shape->tls ? &b->host->nginx.https : &b->host->nginx.http;
+	static const char *const options[2][2] = { { "", " default_server" },
+						   { " ssl http2", " default_server ssl http2" } };
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < list->count && r == 0; i++) {
+		const struct value values[] = {
+			{ "ADDRESS", quote_nginx, list->items[i] },
+			{ "OPTIONS", quote_none, options[b->shape->tls][!b->place->names] },
+		};
+
+		r = template_render("nginx_listen", values, ELEMENTS(values), b->ret, b->e);
+	}
+	return r;
+}
+
+static int add_refuse(struct block *b)
+{
+	const char *unknown = b->host->nginx.unknown;
+	const struct value values[] = {
+		{ "REJECT", quote_word, b->shape->tls ? "on" : NULL },
+		{ "STATUS", quote_number, strcmp(unknown, "refuse") == 0 ? "444" : unknown },
+	};
+
+	return template_render("nginx_refuse", values, ELEMENTS(values), b->ret, b->e);
+}
+
+static int add_redirect(struct block *b)
+{
+	/* ":8443", or nothing for the port that https means anyway. */
+	const char *port = strrchr(b->host->nginx.https.items[0], ':');
+	const struct value values[] = {
+		{ "PORT", quote_nginx_part, port && strcmp(port, ":443") != 0 ? port : "" },
+	};
+
+	return template_render("nginx_redirect", values, ELEMENTS(values), b->ret, b->e);
+}
+
+static int add_suspended(struct block *b)
+{
+	return template_render("nginx_suspended", NULL, 0, b->ret, b->e);
+}
+
+static int add_php(const struct block *b, struct buf *ret)
+{
+	const struct nginx_shape *s = b->shape;
+	const struct shape_place *p = b->place;
+	bool unix_socket = !*s->php_pass;
+	char seconds[16];
+	const struct value values[] = {
+		{ "PASS", quote_nginx, unix_socket ? NULL : s->php_pass },
+		{ "RUN", quote_nginx_part, unix_socket ? b->host->run_dir : NULL },
+		{ "USER", p->quote, p->user },
+		{ "TIMEOUT", quote_number, seconds },
+		{ "JAIL_SUBDIR", p->quote, s->chroot ? p->subdir : NULL },
+		{ "HOME", quote_nginx_part, s->chroot ? NULL : b->host->home_root },
+		{ "SUBDIR", p->quote, p->subdir },
+	};
+
+	snprintf(seconds, sizeof(seconds), "%u", s->php_timeout);
+	return template_render("nginx_php", values, ELEMENTS(values), ret, b->e);
+}
+
+static int add_site(struct block *b)
+{
+	const struct nginx_shape *s = b->shape;
+	const struct shape_place *p = b->place;
+	autobuf struct buf php = { 0 };
+	int r = s->php ? add_php(b, &php) : 0;
+	char size[16];
+	const struct value values[] = {
+		{ "HOME", quote_nginx_part, b->host->home_root },
+		{ "USER", p->quote, p->user },
+		{ "SUBDIR", p->quote, p->subdir },
+		{ "INDEX", quote_none, s->index },
+		{ "BODY_SIZE", quote_word, size },
+		{ "LINKS_FROM", quote_nginx_part, s->disable_symlinks ? b->host->home_root : NULL },
+		{ "PHP", quote_none, s->php ? buf_text(&php) : NULL },
+	};
+
+	if (r < 0)
+		return r;
+	snprintf(size, sizeof(size), s->body_mib ? "%um" : "0", s->body_mib);
+	return template_render("nginx_site", values, ELEMENTS(values), b->ret, b->e);
+}
+
+typedef int add_fn(struct block *b);
+
+static add_fn *const bodies[] = {
+	[SHAPE_REFUSE] = add_refuse,
+	[SHAPE_REDIRECT] = add_redirect,
+	[SHAPE_SUSPENDED] = add_suspended,
+	[SHAPE_SITE] = add_site,
+};
+
+int shape_block(const struct host *host, const struct nginx_shape *shape,
+		const struct shape_place *place, struct buf *ret, struct err *e)
+{
+	autobuf struct buf listen = { 0 }, body = { 0 }, acme = { 0 };
+	struct block b = { host, shape, place, &listen, e };
+	bool site = shape->kind != SHAPE_REFUSE, tls = site && shape->tls;
+	int r = add_listen(&b);
+
+	b.ret = &body;
+	if (r == 0)
+		r = bodies[shape->kind](&b);
+	if (r == 0)
+		r = template_render("nginx_acme", NULL, 0, &acme, e);
+	if (r < 0)
+		return r;
+
+	const struct value values[] = {
+		{ "LISTEN", quote_none, buf_text(&listen) },
+		{ "NAMES", quote_none, place->names },
+		{ "HOME", quote_nginx_part, site ? host->home_root : NULL },
+		{ "USER", place->quote, place->user },
+		{ "CHAIN", place->quote, tls ? place->chain : NULL },
+		{ "KEY", place->quote, tls ? place->key : NULL },
+		{ "HSTS", place->quote, tls ? place->hsts : NULL },
+		{ "BODY", quote_none, buf_text(&body) },
+		{ "ACME", quote_none, buf_text(&acme) },
+	};
+
+	return template_render("nginx_server", values, ELEMENTS(values), ret, e);
+}

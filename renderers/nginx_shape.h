@@ -1,0 +1,51 @@
+/*
+ * The shape of a site: what its server block says in directives that take no
+ * variables. Sites of one shape share one block, whatever their number; all else
+ * that differs between them is in maps. So shapes have to stay few: sizes and
+ * times are rounded up to steps.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "renderers/renderers.h"
+#include "renderers/template.h"
+
+enum shape_kind { SHAPE_REFUSE, SHAPE_REDIRECT, SHAPE_SUSPENDED, SHAPE_SITE };
+
+#define SHAPE_PASS_MAX 64
+
+struct nginx_shape {
+	enum shape_kind kind;
+	bool tls; /* on the https listeners */
+	/* Of SHAPE_SITE only; zero else, so that equal blocks have equal shapes. */
+	bool php, chroot, disable_symlinks;
+	unsigned body_mib; /* 0: unlimited */
+	unsigned php_timeout;
+	char php_pass[SHAPE_PASS_MAX]; /* "IP:PORT"; "": the webspace's own socket */
+	const char *index;             /* as nginx reads it: words or "strings"; NULL: none */
+};
+
+/*
+ * The shape of a webspace's i-th site. index: holds shape.index. -EINVAL: a
+ * value that nginx cannot be told.
+ */
+int shape_of_site(const struct host *host, const struct webspace *webspace, size_t i,
+		  const struct site_facts *facts, bool tls, struct buf *index,
+		  struct nginx_shape *ret, struct err *e);
+
+/* A line of text that is equal for equal shapes, and back. shape_read points into the line. */
+void shape_write(const struct nginx_shape *shape, struct buf *ret);
+bool shape_read(const char *line, struct nginx_shape *ret);
+
+/* What a block says about its site: variables where many share it, values where it stands alone. */
+struct shape_place {
+	quote_fn *quote;                                /* how the texts below go into a "string" */
+	const char *user, *subdir, *hsts, *chain, *key; /* hsts NULL: none */
+	const char *names; /* server_name lines; NULL: default server */
+};
+extern const struct shape_place shape_shared;
+
+/* Adds the server block. */
+int shape_block(const struct host *host, const struct nginx_shape *shape,
+		const struct shape_place *place, struct buf *ret, struct err *e);

@@ -1,0 +1,141 @@
+/*
+ * The whole texts, as they stand in tests/golden: a change of a template shows
+ * there as a diff to be read. `make golden` writes them anew.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/own.h"
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/render_fixture.h"
+
+#define GOLDEN "tests/golden"
+#define DIR    "/var/lib/webspaces/nginx/7"
+
+static bool write_anew;
+
+static void check(const char *name, const struct buf *text)
+{
+	autofree char *there = NULL;
+	char path[200];
+	size_t len = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), GOLDEN "/%s", name);
+	f = fopen(path, write_anew ? "w" : "r");
+	if (!f)
+		fail_msg("%s: %s", path, strerrordesc_np(errno));
+	if (write_anew) {
+		fwrite(buf_text(text), 1, text->len, f);
+	} else if (getdelim(&there, &len, '\0', f) < 0 || strcmp(there, buf_text(text)) != 0) {
+		fclose(f);
+		fail_msg("%s is no longer what is rendered; `make golden`, and read its diff",
+			 path);
+	}
+	fclose(f);
+}
+
+struct all {
+	struct buf sections[FIXTURES][RENDER_SECTIONS];
+	struct text_view views[FIXTURES][RENDER_SECTIONS];
+};
+
+static void views_of(struct all *all)
+{
+	size_t i, s;
+
+	for (i = 0; i < FIXTURES; i++)
+		for (s = 0; s < RENDER_SECTIONS; s++)
+			all->views[i][s] = (struct text_view){ buf_text(&all->sections[i][s]),
+							       all->sections[i][s].len };
+}
+
+static void all_clear(struct all *all)
+{
+	size_t i, s;
+
+	for (i = 0; i < FIXTURES; i++)
+		for (s = 0; s < RENDER_SECTIONS; s++)
+			buf_clear(&all->sections[i][s]);
+}
+
+static void nginx_is_told_as_before(void **state)
+{
+	struct buf files[NGINX_FILES] = { 0 };
+	autobuf struct buf generation = { 0 };
+	struct all all = { 0 };
+	struct err e = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < FIXTURES; i++)
+		if (nginx_fragment(&fixture_host, &fixture_webspaces[i], fixture_sites[i],
+				   all.sections[i], &e) < 0)
+			fail_msg("%s", e.text);
+	views_of(&all);
+	nginx_compose(&fixture_host, DIR, (const struct text_view(*)[RENDER_SECTIONS])all.views,
+		      FIXTURES, files);
+	nginx_generation_conf(7, &generation);
+	for (i = 0; i < NGINX_FILES; i++) {
+		check(nginx_file_names[i], &files[i]);
+		buf_clear(&files[i]);
+	}
+	check("generation.conf", &generation);
+	all_clear(&all);
+}
+
+static void each_webspace_alone_is_told_as_before(void **state)
+{
+	struct err e = { 0 };
+	char name[80];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < FIXTURES; i++) {
+		autobuf struct buf text = { 0 };
+
+		if (nginx_render_alone(&fixture_host, &fixture_webspaces[i], fixture_sites[i],
+				       &text, &e) < 0)
+			fail_msg("%s", e.text);
+		snprintf(name, sizeof(name), "alone-%s.conf", fixture_webspaces[i].name);
+		check(name, &text);
+	}
+}
+
+static void php_fpm_is_told_as_before(void **state)
+{
+	autobuf struct buf conf = { 0 }, ini = { 0 };
+	struct all all = { 0 };
+	struct err e = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < FIXTURES; i++) {
+		struct php_facts facts = fixture_php(i);
+
+		if (php_fragment(&fixture_host, &fixture_webspaces[i], &facts, all.sections[i],
+				 &e) < 0)
+			fail_msg("%s", e.text);
+	}
+	views_of(&all);
+	php_compose(&fixture_host, "8.2-03", "8.2",
+		    (const struct text_view(*)[RENDER_SECTIONS])all.views, FIXTURES, &conf);
+	php_compose_ini(&fixture_host, &ini);
+	check("php-fpm.conf", &conf);
+	check("php.ini", &ini);
+	all_clear(&all);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nginx_is_told_as_before),
+		cmocka_unit_test(each_webspace_alone_is_told_as_before),
+		cmocka_unit_test(php_fpm_is_told_as_before),
+	};
+
+	write_anew = argc > 1 && strcmp(argv[1], "--write") == 0;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
