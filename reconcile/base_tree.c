@@ -130,12 +130,19 @@ static struct source *find(const struct base_tree *b, const char *path)
 	return NULL;
 }
 
-/* The copy's place goes, whatever is there. path is absolute, as the source's. */
+/* The copy goes, whatever is there. path is absolute, as the source's. */
 static int drop_copy(struct base_tree *b, const char *path, struct err *e)
 {
-	int r = path_remove_tree(b->dir, path + 1, e);
+	autofree char *dir = memory_dup(path + 1);
+	char *slash = strrchr(dir, '/');
+	autofd int parent = -1;
 
-	return r == -ENOENT ? 0 : r;
+	if (slash)
+		*slash = '\0';
+	parent = path_open(b->dir, slash ? dir : ".", O_RDONLY | O_DIRECTORY, e);
+	if (parent == -ENOENT)
+		return 0;
+	return parent < 0 ? parent : path_remove_tree(parent, strrchr(path, '/') + 1, e);
 }
 
 /* Takes over the signatures of a base that an earlier agent made; copies that nobody wants any more go. */
@@ -278,7 +285,7 @@ static int open_parent(struct base_tree *b, const char *path, const char **ret_n
 /* The new copy takes the old one's place in one step, so that no reader misses it. */
 static int put_in_place(struct base_tree *b, int next, const char *path, struct err *e)
 {
-	const char *name;
+	const char *name = NULL;
 	autofd int parent = open_parent(b, path, &name, e);
 	int r;
 

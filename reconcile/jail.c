@@ -74,6 +74,15 @@ static const char *refusal_by_bind(struct planner *p, const struct bind *bind,
 	return NULL;
 }
 
+/* In the jail, what the base has below such a name is not to be seen. */
+static bool is_own_name(const char *path)
+{
+	for (size_t i = 0; i < ELEMENTS(own_names); i++)
+		if (jail_path_holds(own_names[i], path))
+			return true;
+	return false;
+}
+
 static bool is_plain_path(const char *path)
 {
 	unsigned depth = 0;
@@ -189,7 +198,7 @@ void jail_plan(const struct host *host, const struct bind *binds, size_t n_binds
 	for (size_t i = 0; i < host->base.count; i++) {
 		const char *path = host->base.items[i] + strspn(host->base.items[i], "/");
 
-		if (*path)
+		if (*path && !is_own_name(path))
 			p.base[p.n_base++] = path;
 	}
 	entry_add(&p, (struct jail_entry){ .path = JAIL_BASE, .kind = JAIL_MOUNTPOINT });

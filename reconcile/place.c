@@ -106,23 +106,29 @@ static void observe_rights(const struct sight *s, int fd, struct finding *f)
 
 /* Directories ---------------------------------------------------------- */
 
-/* True (and told) if the host has a file system mounted here that this namespace does not. */
-static bool is_covered_outside(const struct sight *s, int fd, struct finding *f)
+static bool is_same_outside(const struct sight *s, int fd)
 {
 	char path[WEBSPACE_NAME_MAX + 64];
 	struct stat ours, theirs;
 
+	snprintf(path, sizeof path, "%s/%s", s->home->name, s->place->path);
+	return fstat(fd, &ours) == 0 &&
+	       (fstatat(s->outside, path, &theirs, AT_SYMLINK_NOFOLLOW) < 0 ||
+		(ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino));
+}
+
+/* True (and told) if the host has a file system mounted here that this namespace does not. */
+static bool is_covered_outside(const struct sight *s, int fd, struct finding *f)
+{
 	if (s->outside < 0 || !s->place->can_be_covered)
 		return false;
-	snprintf(path, sizeof path, "%s/%s", s->home->name, s->place->path);
-	if (fstat(fd, &ours) < 0 || fstatat(s->outside, path, &theirs, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    (!s->is_covered && ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino))
+	if (!s->is_covered && is_same_outside(s, fd))
 		return false;
-	place_found(f, OBSERVED_FOREIGN, "HostMount",
-		    "the host has another file system mounted on %s/%s than the webspaces' mount "
-		    "namespace: "
-		    "stop webspaces, its nginx and PHP, umount %s/ns/mnt, and start them again",
-		    s->w->host->home_root, s->is_covered ? "" : path, s->w->host->run_dir);
+	place_found(
+		f, OBSERVED_FOREIGN, "HostMount",
+		"the host has another file system mounted on %s/%s/%s than the webspaces' mount "
+		"namespace: stop webspaces, its nginx and PHP, umount %s/ns/mnt, start them again",
+		s->w->host->home_root, s->home->name, s->place->path, s->w->host->run_dir);
 	return true;
 }
 
