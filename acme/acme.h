@@ -17,18 +17,21 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
 
 #include "agent/base/err.h"
 #include "agent/base/table.h"
 
-/* What a live certificate says about itself. */
+/* What a certificate says about itself, and how it goes with the names and the key. */
 struct certificate {
 	time_t not_before, not_after;
-	bool internal; /* signed by our own CA */
-	bool covers;   /* exactly the wanted names */
-	bool key_matches;
+	bool internal;    /* issued by our own CA */
+	bool covers;      /* each wanted name, be it by a wildcard */
+	bool exact;       /* the wanted names, no other, and no wildcard but a wanted one */
+	bool key_matches; /* … and the web server can read the key, but others cannot */
+	uint64_t content; /* a hash of the bytes of both files */
 };
 
 struct store;
@@ -51,14 +54,25 @@ int store_read(struct store *s, const char *webspace, const char *site, const ch
  */
 int store_current(struct store *s, const char *webspace, const char *site, char ret[static 600]);
 
-/* Issues from the internal CA and installs; keeps the key if there is a good one. Sync is the caller's (store_sync). */
+/* Issues from the internal CA and installs; keeps the key if there is a good one. */
 int store_issue_internal(struct store *s, const char *webspace, const char *site,
 			 const char *const *names, size_t n_names, time_t now, struct err *e);
+/*
+ * Installs an admin's own files as a copy: the web server need not be able to read the originals,
+ * and never meets a pair of which only one half has been replaced yet. They are not touched.
+ */
+int store_install_files(struct store *s, const char *webspace, const char *site,
+			const char *certificate, const char *key, struct err *e);
+/* After a batch of these: one sync for all. */
 int store_sync(struct store *s, struct err *e);
 
-/* Checks an admin's own files: parse, key matches, names covered, in date. A sentence in e. */
-int certificate_check_files(const char *certificate, const char *key, const char *const *names,
-			    size_t n_names, time_t now, struct certificate *ret, struct err *e);
+/*
+ * Checks an admin's own files: they parse, the key matches, names are covered, in date. -EBADMSG
+ * with a sentence. s may be NULL; with it, files that did not change are not read again.
+ */
+int certificate_check_files(struct store *s, const char *certificate, const char *key,
+			    const char *const *names, size_t n_names, time_t now,
+			    struct certificate *ret, struct err *e);
 
 /* Certificates of this webspace are gone from the live tree (set aside under certs/.removed). */
 int store_remove(struct store *s, const char *webspace, struct err *e);
@@ -69,5 +83,5 @@ int store_list(struct store *s, struct table *ret_names, struct err *e);
 /* When to renew: two thirds of the lifetime, moved by a stable hash of the name. */
 time_t certificate_renew_at(const struct certificate *c, const char *name);
 
-/* The path of the internal CA's certificate; made if need be. Owned by the store. */
+/* The path of the internal CA's certificate; made if need be. Owned by the store. NULL: there is none. */
 const char *store_ca_file(struct store *s);

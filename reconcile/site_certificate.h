@@ -15,18 +15,19 @@
 struct site_certificate {
 	bool installed; /* there is one to serve TLS with: covers the names, has its key, in date */
 	bool wanted;    /* … and it is what the file asks for: redirect and HSTS may be sent */
-	bool own;       /* … the admin's own files, which the webspace's file names */
-	char dir[600]; /* below state_dir/certs: "alice/alice.example.org/1"; "": own files, or none */
+	char dir[600]; /* below state_dir/certs: "alice/alice.example.org/1"; "": none is installed */
 
+	/* For the resource: */
 	const char *reason; /* not wanted: why, for the condition: "TermsNotAgreed", "Pending" … */
 	char text[300];     /* … in a sentence */
-
-	const char *differs; /* what is wrong with the internal one to stand in: "names", "key" … */
-	bool missing;        /* … there is none at all */
-	time_t renew_at;     /* of the one in the store; 0: nothing to renew */
+	const char
+		*differs; /* what has to be done something about: "names", "key"; NULL: nothing */
+	bool missing;     /* … there is none at all */
+	bool copy;        /* … by copying the admin's own files, not by the internal CA */
+	time_t renew_at;  /* of the one in the store; 0: nothing to renew */
 };
 
-/* Cheap while nothing changes: a look at one file. With tls.issuer = "off" nothing is installed. */
+/* Cheap while nothing changes: two looks at files. With tls.issuer = "off" nothing is installed. */
 void site_certificate_look(struct store *s, const struct host *host,
 			   const struct webspace *webspace, const struct site *site, time_t now,
 			   struct site_certificate *ret);

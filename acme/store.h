@@ -1,0 +1,41 @@
+/* Inside of the store: shared by reading (store.c) and writing (install.c). */
+#pragma once
+
+#include "acme/keys.h"
+#include "acme/seen.h"
+
+struct store {
+	char *state_dir, *ca_file;
+	int state, certs; /* descriptors; -1: not there (read only) */
+	gid_t web_gid;
+	bool writable, dirty;
+	struct authority *authority; /* NULL: not needed yet, or none */
+	struct seen seen;
+};
+
+/* The internal CA, made if need be and allowed. -ENOENT: there is none. */
+int store_authority(struct store *s, bool may_make, time_t now, struct err *e);
+
+/* Where a site's certificates lie, below certs: "alice/alice.example.org". */
+struct place {
+	char site[320];
+};
+int store_place(const char *webspace, const char *site, struct place *ret, struct err *e);
+/* The number of the live generation; 0: none. */
+unsigned store_generation(const struct store *s, const struct place *p);
+
+/* A pair of PEM files in memory. */
+struct pair {
+	struct buf chain, key;
+};
+void pair_clear(struct pair *p);
+#define autopair __attribute__((cleanup(pair_clear)))
+/* What this generation has; what is missing or oversized is left empty. */
+void store_load(const struct store *s, const struct place *p, unsigned generation,
+		struct pair *ret);
+/* A hash of both files' bytes. */
+uint64_t pair_content(const struct pair *p);
+/* Reads an admin's own files, links followed. -EBADMSG with a sentence. */
+int pair_read_files(const char *certificate, const char *key, struct pair *ret, struct err *e);
+/* Others than root and the web server can read it, or the web server cannot. */
+bool store_key_is_odd(const struct store *s, const struct stat *st);

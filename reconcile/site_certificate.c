@@ -1,0 +1,128 @@
+/*
+ * Three ways to a certificate: the admin's own files, the internal CA, a public
+ * CA. Whichever is wanted, a site always has one: what was good before stays
+ * until the wanted one is there, and where nothing is good the internal CA
+ * stands in. Only then nothing promises the browser more than that (no
+ * redirect, no HSTS).
+ */
+#include "reconcile/site_certificate.h"
+
+#include <stdio.h>
+
+struct look {
+	struct store *store;
+	const struct host *host;
+	const struct site *site;
+	time_t now;
+	bool present; /* there are files */
+	struct certificate live;
+};
+
+static bool in_date(const struct look *l)
+{
+	return l->now >= l->live.not_before && l->now < l->live.not_after;
+}
+
+/* What is wrong with the live one, whoever it is from. */
+static void find_damage(const struct look *l, struct site_certificate *ret)
+{
+	ret->missing = !l->present;
+	if (!l->present || !l->live.key_matches)
+		ret->differs = "key";
+	else if (!l->live.covers)
+		ret->differs = "names";
+	else if (!in_date(l))
+		ret->differs = "validity";
+}
+
+/* An internal certificate is also kept exact and young. */
+static void find_age(const struct look *l, struct site_certificate *ret)
+{
+	if (ret->differs || !l->live.internal)
+		return;
+	if (!l->live.exact)
+		ret->differs = "names";
+	else if (l->now >= ret->renew_at)
+		ret->differs = "validity";
+}
+
+static void wait_for(struct site_certificate *ret, const char *reason, const char *text)
+{
+	ret->reason = reason;
+	snprintf(ret->text, sizeof ret->text, "%s", text);
+}
+
+static void look_internal(const struct look *l, struct site_certificate *ret)
+{
+	ret->wanted = ret->installed && l->live.internal;
+	find_age(l, ret);
+	if (!ret->differs && !l->live.internal)
+		ret->differs = "issuer";
+	if (!ret->wanted)
+		wait_for(ret, "Pending", "the internal CA has not issued it yet");
+}
+
+static void look_acme(const struct look *l, struct site_certificate *ret)
+{
+	ret->wanted = ret->installed && !l->live.internal;
+	if (ret->wanted)
+		return;
+	find_age(l, ret);
+	if (!l->host->acme.agree_tos)
+		wait_for(ret, "TermsNotAgreed",
+			 "the CA issues nothing before its terms are agreed to: set acme.agree_tos "
+			 "= true "
+			 "in webspaces.conf; until then an internal certificate stands in");
+	else
+		wait_for(ret, "Pending",
+			 "ACME is not yet part of this version; an internal certificate stands in");
+}
+
+static void look_own(const struct look *l, struct site_certificate *ret)
+{
+	struct certificate own;
+	struct err e = { 0 };
+	const struct site *s = l->site;
+	int r = certificate_check_files(l->store, s->tls.certificate, s->tls.key, s->names.items,
+					s->names.count, l->now, &own, &e);
+
+	if (r < 0) {
+		wait_for(ret, "BadCertificate", e.text);
+		find_age(l, ret);
+		return;
+	}
+	ret->renew_at = 0;
+	ret->wanted = ret->installed && l->live.content == own.content;
+	if (ret->wanted)
+		return;
+	wait_for(ret, "Pending", "the files have not been installed yet");
+	ret->differs = "files";
+	ret->copy = true;
+}
+
+void site_certificate_look(struct store *s, const struct host *host,
+			   const struct webspace *webspace, const struct site *site, time_t now,
+			   struct site_certificate *ret)
+{
+	struct look l = { .store = s, .host = host, .site = site, .now = now };
+	char name[256];
+
+	*ret = (struct site_certificate){ 0 };
+	if (site->tls.issuer == ISSUER_OFF || site->names.count == 0)
+		return;
+
+	store_site(site->names.items[0], name);
+	l.present = store_read(s, webspace->name, name, site->names.items, site->names.count,
+			       &l.live, NULL) == 0;
+	find_damage(&l, ret);
+	ret->installed = !ret->differs && store_current(s, webspace->name, name, ret->dir) == 0;
+	if (l.present)
+		ret->renew_at = certificate_renew_at(&l.live, site->names.items[0]);
+
+	if (site->tls.certificate && *site->tls.certificate)
+		look_own(&l, ret);
+	else if (site->tls.issuer == ISSUER_INTERNAL)
+		look_internal(&l, ret);
+	else
+		look_acme(&l, ret);
+}
