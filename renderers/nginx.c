@@ -21,6 +21,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/table.h"
+#include "agent/model/names.h"
 #include "renderers/nginx_shape.h"
 #include "renderers/renderers.h"
 #include "renderers/template.h"
@@ -158,9 +159,7 @@ static int check_site(const struct webspace *webspace, const struct site *site,
 		return err_set(e, EINVAL, "the name cannot be part of a path");
 	if (facts->certificate && !has_own_files(site) && !facts->certificate_dir)
 		return err_set(e, EINVAL, "there is no place of the certificate");
-	if (strstr(site->root, ".."))
-		return err_set(e, EINVAL, "root: leaves its directory");
-	return 0;
+	return *site->root ? name_check_relative(site->root, e) : 0;
 }
 
 static struct place place_of_site(const struct host *host, const struct webspace *webspace,
@@ -347,6 +346,16 @@ static void compose_defaults(const struct host *host, struct buf *ret)
 #define HASH_MIN  16384
 #define FILES_MIN 65536
 
+static const char *protocols(const struct text_list *list, struct arena *a)
+{
+	const char *all = list->count ? list->items[0] : "TLSv1.2 TLSv1.3";
+	size_t i;
+
+	for (i = 1; i < list->count; i++)
+		all = arena_printf(a, "%s %s", all, list->items[i]);
+	return all;
+}
+
 static void compose_main(const struct host *host, const char *dir, size_t names, struct buf *ret)
 {
 	autoarena struct arena a = { 0 };
@@ -366,6 +375,7 @@ static void compose_main(const struct host *host, const char *dir, size_t names,
 		{ "STATE", quote_nginx_part, host->state_dir },
 		{ "CONNECTIONS", quote_number, arena_printf(&a, "%u", connections) },
 		{ "NAMES_MAX", quote_number, arena_printf(&a, "%zu", hash) },
+		{ "PROTOCOLS", quote_none, protocols(&host->nginx.tls_protocols, &a) },
 		{ "DIR", quote_nginx_part, dir },
 		{ "DEFAULTS", quote_none, buf_text(&defaults) },
 	};

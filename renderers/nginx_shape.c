@@ -160,15 +160,15 @@ struct block {
 static int add_listen(struct block *b)
 {
 	const struct text_list *list = b->shape->tls ? &b->host->nginx.https : &b->host->nginx.http;
-	static const char *const options[2][2] = { { "", " default_server" },
-						   { " ssl http2", " default_server ssl http2" } };
+	const char *tls = !b->shape->tls ? "" : b->host->nginx.http2 ? " ssl http2" : " ssl";
 	size_t i;
 	int r = 0;
 
 	for (i = 0; i < list->count && r == 0; i++) {
 		const struct value values[] = {
 			{ "ADDRESS", quote_nginx, list->items[i] },
-			{ "OPTIONS", quote_none, options[b->shape->tls][!b->place->names] },
+			{ "DEFAULT", quote_none, b->place->names ? "" : " default_server" },
+			{ "TLS", quote_none, tls },
 		};
 
 		r = template_render("nginx_listen", values, ELEMENTS(values), b->ret, b->e);
@@ -200,7 +200,9 @@ static int add_redirect(struct block *b)
 
 static int add_suspended(struct block *b)
 {
-	return template_render("nginx_suspended", NULL, 0, b->ret, b->e);
+	const struct value values[] = { { "STATUS", quote_number, b->host->nginx.suspended } };
+
+	return template_render("nginx_suspended", values, ELEMENTS(values), b->ret, b->e);
 }
 
 static int add_php(const struct block *b, struct buf *ret)

@@ -19,6 +19,7 @@
 #include <sys/un.h>
 
 #include "agent/base/own.h"
+#include "agent/model/php_settings.h"
 #include "renderers/renderers.h"
 #include "renderers/template.h"
 
@@ -102,27 +103,24 @@ static const char *text_or_null(const char *text)
 	return *text ? text : NULL;
 }
 
-/* These reach beyond the pool: into the master's memory, or into the process itself. */
-static int check_key(const char *key, struct err *e)
-{
-	static const char *const refused[] = { "opcache.", "ffi.", "extension", "zend_extension" };
-	size_t i;
-
-	for (i = 0; i < ELEMENTS(refused); i++)
-		if (strncasecmp(key, refused[i], strlen(refused[i])) == 0)
-			return err_set(e, EINVAL, "%s is shared by all pools of a master", key);
-	return 0;
-}
-
 /* php-fpm would take a value with a dollar sign in front from its own environment. */
 static int check_env(const struct text_pair *pair, struct err *e)
 {
 	if (*pair->value == '$')
 		return err_set(e, EINVAL, "env %s begins with a dollar sign", pair->key);
-	return 0;
+	return 1;
 }
 
-static int add_pairs(const char *kind, const struct pair_list *list, struct buf *ret, struct err *e)
+/* A setting that this PHP no longer has is left out; one that reaches other pools is refused. */
+static int check_setting(const char *key, const char *version, struct err *e)
+{
+	if (php_setting_is_forbidden(key))
+		return err_set(e, EINVAL, "%s is shared by all pools of a master", key);
+	return php_setting_exists(key, version);
+}
+
+static int add_pairs(const char *kind, const struct pair_list *list, const char *version,
+		     struct buf *ret, struct err *e)
 {
 	bool env = strcmp(kind, "env") == 0;
 	size_t i;
@@ -136,8 +134,8 @@ static int add_pairs(const char *kind, const struct pair_list *list, struct buf 
 			{ "VALUE", quote_ini, pair->value },
 		};
 
-		r = env ? check_env(pair, e) : check_key(pair->key, e);
-		if (r == 0)
+		r = env ? check_env(pair, e) : check_setting(pair->key, version, e);
+		if (r > 0)
 			r = template_render("php_pair", values, ELEMENTS(values), ret, e);
 		if (r < 0)
 			return r;
@@ -145,14 +143,15 @@ static int add_pairs(const char *kind, const struct pair_list *list, struct buf 
 	return 0;
 }
 
-static int add_all_pairs(const struct php_settings *php, struct buf *ret, struct err *e)
+static int add_all_pairs(const struct php_settings *php, const char *version, struct buf *ret,
+			 struct err *e)
 {
-	int r = add_pairs("env", &php->env, ret, e);
+	int r = add_pairs("env", &php->env, version, ret, e);
 
 	if (r == 0)
-		r = add_pairs("php_admin_value", &php->values, ret, e);
+		r = add_pairs("php_admin_value", &php->values, version, ret, e);
 	if (r == 0)
-		r = add_pairs("php_value", &php->user_values, ret, e);
+		r = add_pairs("php_value", &php->user_values, version, ret, e);
 	return r;
 }
 
@@ -223,7 +222,7 @@ static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 		{ "LISTEN", quote_ini, tcp ? php->listen : NULL },
 		{ "WEB_UID", quote_number, tcp ? NULL : number(a, p->host->web_uid) },
 		{ "WEB_GID", quote_number, tcp ? NULL : number(a, p->host->web_gid) },
-		{ "LISTEN_MODE", quote_word, tcp ? NULL : "0600" },
+		{ "LISTEN_MODE", quote_word, tcp ? NULL : php->listen_mode },
 		{ "PM", quote_word, pm_names[php->pm] },
 		{ "MAX_CHILDREN", quote_number, number(a, php->max_children) },
 		{ "START_SERVERS", quote_number, dynamic ? number(a, php->start_servers) : NULL },
@@ -300,7 +299,7 @@ int php_fragment(const struct host *host, const struct webspace *webspace,
 	if (r == 0)
 		r = add_outside(pool.chroot, &a, &outside, e);
 	if (r == 0)
-		r = add_all_pairs(php, &pairs, e);
+		r = add_all_pairs(php, facts->version, &pairs, e);
 	pool.outside = buf_text(&outside);
 	pool.pairs = buf_text(&pairs);
 	if (r == 0)

@@ -35,7 +35,7 @@ static void each_setting_becomes_its_line(void **state)
 {
 	const struct pool_case cases[] = {
 		{ { PRESET_PHP }, "listen = \"${WEBSPACES_RUN}/zoe.sock\"\n" },
-		{ { PRESET_PHP }, "listen.mode = 0600\n" },
+		{ { PRESET_PHP }, "listen.mode = 0660\n" },
 		{ { PRESET_PHP }, "chroot = '/home/www/zoe/chroot'\n" },
 		{ { PRESET_PHP }, "pm.process_idle_timeout = 10s\n" },
 		{ { PRESET_PHP }, "-pm.start_servers" },
@@ -61,6 +61,8 @@ static void each_setting_becomes_its_line(void **state)
 		{ { PRESET_PHP, .limit_extensions = LIST(".php", ".html") },
 		  "security.limit_extensions = '.php .html'\n" },
 		{ { PRESET_PHP, .env = PAIRS({ "X", "a${HOME}" }) }, "env[X] = 'a${HOME}'\n" },
+		{ { PRESET_PHP, .values = PAIRS({ "track_errors", "1" }) }, "-track_errors" },
+		{ { PRESET_PHP, .values = PAIRS({ "precision", "9" }) }, "[precision] = '9'\n" },
 		{ { PRESET_PHP, .process_priority = -3 }, "process.priority = -3\n" },
 	};
 	size_t i;

@@ -37,7 +37,8 @@
 	.enabled = true, .version = "8.2", .chroot = true, .pm = PM_ONDEMAND, .max_children = 5, \
 	.start_servers = 2, .min_spare_servers = 1, .max_spare_servers = 3, .max_requests = 500, \
 	.process_idle_timeout = 10, .request_terminate_timeout = 20,                             \
-	.request_slowlog_timeout = 15, .status_path = "", .ping_path = "", .listen = "",         \
+	.request_slowlog_timeout = 15, .status_path = "/php-fpm-status",                         \
+	.ping_path = "/php-fpm-ping", .listen = "", .listen_mode = "0660",                       \
 	.memory_limit = 32 * MIB, .post_max_size = 24 * MIB, .upload_max_filesize = 20 * MIB,    \
 	.disable_functions = "@exec", .open_basedir = "", .allow_url_fopen = true,               \
 	.session_gc_maxlifetime = 1440, .session_gc_divisor = 1000, .clear_env = true,           \
@@ -55,6 +56,9 @@ static const struct host fixture_host = {
 		   .https = LIST("127.0.0.1:8443", "[::1]:8443"),
 		   .worker_processes = 2,
 		   .worker_connections = 1024,
+		   .http2 = true,
+		   .tls_protocols = LIST("TLSv1.2", "TLSv1.3"),
+		   .suspended = "503",
 		   .unknown = "refuse" },
 	.php = { .shards = 8 },
 };
@@ -77,13 +81,14 @@ static const struct webspace fixture_webspaces[] = {
 		  .tls = { .hsts = "",
 			   .certificate = "/etc/ssl/own/bob.pem",
 			   .key = "/etc/ssl/own/bob.key" } }),
-	  .php = { PRESET_PHP, .pm = PM_DYNAMIC, .status_path = "/status", .ping_path = "/ping",
-		   .disable_functions = "@strict", .display_errors = true, .allow_url_fopen = false,
-		   .session_gc_maxlifetime = 86400, .session_gc_divisor = 1, .rlimit_files = 512,
-		   .process_priority = 5,
+	  .php = { PRESET_PHP, .pm = PM_DYNAMIC, .status_path = "", .ping_path = "",
+		   .listen_mode = "0600", .disable_functions = "@strict", .display_errors = true,
+		   .allow_url_fopen = false, .session_gc_maxlifetime = 86400,
+		   .session_gc_divisor = 1, .rlimit_files = 512, .process_priority = 5,
 		   .env = PAIRS({ "APP_ENV", "prod" }, { "QUOTE", "it's \"${HOME}\"" }),
 		   .values = PAIRS({ "user_agent", "\"; php_admin_value[open_basedir] = none" },
-				   { "date.timezone", "Europe/Berlin" }),
+				   { "date.timezone", "Europe/Berlin" },
+				   { "session.hash_function", "sha512" }),
 		   .user_values = PAIRS({ "arg_separator.output", "&${WEBSPACES_RUN};" }) } },
 	/* Without chroot, on TCP, with slow requests. */
 	{ .name = "carol",
