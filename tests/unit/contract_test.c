@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +28,7 @@
 #include "reconcile/ownership.h"
 #include "reconcile/pass.h"
 #include "tests/unit/cmocka_all.h"
-
-#define ROOT "/mnt" /* there on every host: a tmpfs of our own covers it */
+#include "tests/unit/machine.h"
 
 static struct host host;
 static struct webspace webspace;
@@ -53,16 +51,6 @@ struct contract {
 };
 
 /* Damages ---------------------------------------------------------------- */
-
-static void run(const char *const *argv)
-{
-	struct err e = { 0 };
-
-	if (spawn_run(&(struct spawn){ .argv = argv }, NULL, clock_usec() + 10 * USEC_PER_SEC, NULL,
-		      &e) < 0)
-		fail_msg("%s: %s", argv[0], e.text);
-}
-#define RUN(...) run((const char *const[]){ __VA_ARGS__, NULL })
 
 static void account_is_deleted(void)
 {
@@ -91,23 +79,6 @@ static const struct contract contracts[] = {
 
 /* The machine -------------------------------------------------------------- */
 
-static void mkdirs(const char *path)
-{
-	assert_true(path_make_dirs(path, 0755, NULL) >= 0);
-}
-
-/* False: this process may not have a private view of the machine. */
-static bool machine_make(void)
-{
-	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return false;
-	if (mount("tmpfs", ROOT, "tmpfs", 0, "mode=0755") < 0)
-		return false;
-	RUN("/bin/cp", "-a", "/etc", ROOT "/etc");
-	return mount(ROOT "/etc", "/etc", NULL, MS_BIND, NULL) == 0;
-}
-
 static void host_fill(void)
 {
 	host = (struct host){
@@ -123,10 +94,10 @@ static void host_fill(void)
 		.web_gid = 33,
 		.acme = { .issuer = ISSUER_INTERNAL },
 	};
-	mkdirs(host.home_root);
-	mkdirs(host.state_dir);
-	mkdirs(host.run_dir);
-	mkdirs(host.log_root);
+	machine_mkdirs(host.home_root);
+	machine_mkdirs(host.state_dir);
+	machine_mkdirs(host.run_dir);
+	machine_mkdirs(host.log_root);
 	/* In the namespace the home tree is a mount of its own. */
 	assert_int_equal(mount(host.home_root, host.home_root, NULL, MS_BIND, NULL), 0);
 }
@@ -372,15 +343,29 @@ static void every_type_keeps_the_contract(void **unused)
 	}
 }
 
+static void the_filter_kills_who_writes(void **unused)
+{
+	pid_t child = fork();
+	int status;
+
+	(void)unused;
+	assert_true(child >= 0);
+	if (child == 0) {
+		forbid_writing();
+		_exit(openat(AT_FDCWD, ROOT "/written", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_filter_kills_who_writes),
 		cmocka_unit_test(every_type_keeps_the_contract),
 	};
 
-	if (!machine_make()) {
-		printf("skipped: needs root and the right to have mounts of its own\n");
+	if (!machine_make())
 		return 0;
-	}
 	return cmocka_run_group_tests(tests, group_set_up, group_tear_down);
 }
