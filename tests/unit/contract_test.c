@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "agent/base/clock.h"
@@ -67,7 +68,80 @@ static void group_has_a_stranger(void)
 	RUN("/usr/bin/gpasswd", "-a", "games", "alice");
 }
 
-#define HOME ROOT "/home/alice"
+#define HOME ROOT "/home/alice/"
+
+static void mode_is_loosened(void)
+{
+	assert_int_equal(chmod(HOME "chroot/data", 0777), 0);
+}
+
+static void owner_is_changed(void)
+{
+	assert_int_equal(chown(HOME "chroot/tmp", 1234, 1234), 0);
+}
+
+static void group_is_changed(void)
+{
+	assert_int_equal(chown(HOME "chroot/tmp/misc", (uid_t)-1, 1234), 0);
+}
+
+static void acl_is_dropped(void)
+{
+	assert_int_equal(removexattr(HOME "chroot/data", "system.posix_acl_access"), 0);
+}
+
+static void default_acl_is_dropped(void)
+{
+	assert_int_equal(removexattr(HOME "chroot/data", "system.posix_acl_default"), 0);
+}
+
+static void directory_is_removed(void)
+{
+	assert_int_equal(rmdir(HOME "chroot/tmp/upload"), 0);
+}
+
+static void link_is_removed(void)
+{
+	assert_int_equal(unlink(HOME "chroot/etc"), 0);
+}
+
+static void file_is_in_its_place(void)
+{
+	directory_is_removed();
+	close(open(HOME "chroot/tmp/upload", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
+static void base_is_unmounted(void)
+{
+	assert_int_equal(umount2(HOME "chroot/.base", MNT_DETACH), 0);
+}
+
+static void base_is_writable(void)
+{
+	assert_int_equal(mount(NULL, HOME "chroot/.base", NULL, MS_REMOUNT | MS_BIND, NULL), 0);
+}
+
+static void base_is_covered(void)
+{
+	assert_int_equal(mount("tmpfs", HOME "chroot/.base", "tmpfs", 0, NULL), 0);
+}
+
+#define CERTS ROOT "/state/certs/alice/alice.test/"
+
+static void certificate_is_deleted(void)
+{
+	RUN("/bin/rm", "-r", ROOT "/state/certs/alice");
+}
+
+static void chain_is_deleted(void)
+{
+	assert_int_equal(unlink(CERTS "current/chain.pem"), 0);
+}
+
+static void chain_is_cut(void)
+{
+	assert_int_equal(truncate(CERTS "current/chain.pem", 100), 0);
+}
 
 static const struct contract contracts[] = {
 	{ .type = &account_type,
@@ -75,12 +149,32 @@ static const struct contract contracts[] = {
 	  .damages = { { "deleted", account_is_deleted, OBSERVED_MISSING, NULL },
 		       { "fixed", file_wants_another_id, OBSERVED_FOREIGN, NULL },
 		       { "shared", group_has_a_stranger, OBSERVED_FOREIGN, NULL } } },
+	{ .type = &directory_type,
+	  .keeps = true,
+	  .damages = { { "mode", mode_is_loosened, OBSERVED_DIFFERS, "mode" },
+		       { "owner", owner_is_changed, OBSERVED_DIFFERS, "owner" },
+		       { "group", group_is_changed, OBSERVED_DIFFERS, NULL },
+		       { "acl", acl_is_dropped, OBSERVED_DIFFERS, NULL },
+		       { "default acl", default_acl_is_dropped, OBSERVED_DIFFERS, NULL },
+		       { "removed", directory_is_removed, OBSERVED_MISSING, NULL },
+		       { "link removed", link_is_removed, OBSERVED_MISSING, NULL },
+		       { "a file", file_is_in_its_place, OBSERVED_FOREIGN, NULL } } },
+	{ .type = &mount_type,
+	  .damages = { { "unmounted", base_is_unmounted, OBSERVED_MISSING, NULL },
+		       { "writable", base_is_writable, OBSERVED_DIFFERS, "flags" },
+		       { "covered", base_is_covered, OBSERVED_DIFFERS, "source" } } },
+	{ .type = &certificate_type,
+	  .damages = { { "deleted", certificate_is_deleted, OBSERVED_MISSING, NULL },
+		       { "chain deleted", chain_is_deleted, OBSERVED_MISSING, NULL },
+		       { "chain cut", chain_is_cut, OBSERVED_DIFFERS, NULL } } },
 };
 
 /* The machine -------------------------------------------------------------- */
 
 static void host_fill(void)
 {
+	static const char *const base[] = { "/etc/hosts", "/etc/nsswitch.conf" };
+
 	host = (struct host){
 		.config_dir = ROOT "/drops",
 		.home_root = ROOT "/home",
@@ -93,6 +187,7 @@ static void host_fill(void)
 		.web_uid = 33,
 		.web_gid = 33,
 		.acme = { .issuer = ISSUER_INTERNAL },
+		.base = { base, ELEMENTS(base) },
 	};
 	machine_mkdirs(host.home_root);
 	machine_mkdirs(host.state_dir);
@@ -128,6 +223,7 @@ static void world_open(void)
 	assert_int_equal(accounts_open(&w.accounts, &e), 0);
 	accounts_web_user(w.accounts, host.web_user);
 	assert_int_equal(ownership_open(host.state_dir, true, &w.ownership, &e), 0);
+	assert_int_equal(store_open(host.state_dir, host.web_gid, true, &w.store, &e), 0);
 }
 
 static int group_set_up(void **state)
@@ -142,6 +238,7 @@ static int group_set_up(void **state)
 static int group_tear_down(void **state)
 {
 	(void)state;
+	store_close(w.store);
 	ownership_close(w.ownership);
 	accounts_close(w.accounts);
 	close(w.home_root);
