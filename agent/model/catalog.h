@@ -36,7 +36,11 @@ struct catalog;
 int catalog_open(const struct host *host, bool writable, struct catalog **ret, struct err *e);
 void catalog_close(struct catalog *c);
 
-/* Called for each webspace whose desired state is another now, or that is going. */
+/*
+ * Called at the end of a look, once for each entry in which something changed: what is in force,
+ * its problem, lost names, held, going. What was in force before lives until the last of these
+ * calls of the look has returned, and no longer.
+ */
 typedef void catalog_changed_fn(struct entry *entry, void *data);
 
 /* Looks at one file again (and at those whose names conflict with it). now: wall time. */
@@ -46,12 +50,12 @@ int catalog_look(struct catalog *c, const char *name, time_t now, catalog_change
 int catalog_look_all(struct catalog *c, time_t now, catalog_changed_fn *fn, void *data,
 		     struct err *e);
 
-/* Lets held removals go on: generation is that of `status`, or 0. Returns how many. */
-int catalog_confirm(struct catalog *c, catalog_changed_fn *fn, void *data);
+/* Lets held removals go on. Returns how many. */
+size_t catalog_confirm(struct catalog *c, catalog_changed_fn *fn, void *data);
 /* When a removal in its grace time wants the next look, wall time; 0: none. */
 time_t catalog_next_look(const struct catalog *c);
 
-/* The webspace's removal is done: forgets it and its good text. */
+/* The webspace's removal is done: forgets it and its good text. Nothing happens if it is not going (any more). */
 void catalog_forget(struct catalog *c, const char *name);
 
 struct entry *catalog_get(const struct catalog *c, const char *name);

@@ -103,22 +103,21 @@ int name_check_webspace(const char *name, struct err *e)
 	return 0;
 }
 
-bool name_of_file(const char *file, char ret[static WEBSPACE_NAME_MAX + 1], bool *ret_valid)
+bool name_of_file(const char *file, char ret[static NAME_FILE_MAX + 1])
 {
 	static const char suffix[] = ".conf";
 	size_t len = strlen(file);
 
-	if (file[0] == '.' || len <= strlen(suffix))
+	if (file[0] == '.' || len <= strlen(suffix) || len - strlen(suffix) > NAME_FILE_MAX)
 		return false;
 	len -= strlen(suffix);
 	if (strcmp(file + len, suffix) != 0)
 		return false;
-	*ret_valid = len <= WEBSPACE_NAME_MAX;
-	if (len > WEBSPACE_NAME_MAX)
-		len = WEBSPACE_NAME_MAX;
+	for (size_t i = 0; i < len; i++)
+		if (name_is_control(file[i]))
+			return false;
 	memcpy(ret, file, len);
 	ret[len] = '\0';
-	*ret_valid = *ret_valid && name_check_webspace(ret, NULL) == 0;
 	return true;
 }
 

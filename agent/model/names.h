@@ -21,8 +21,10 @@
  */
 int name_check_webspace(const char *name, struct err *e);
 
-/* "NAME.conf" → NAME in ret; false: not the name of a webspace's file (dotfile, backup, other suffix). */
-bool name_of_file(const char *file, char ret[static WEBSPACE_NAME_MAX + 1], bool *ret_valid);
+#define NAME_FILE_MAX 64 /* of what stands before ".conf", good name or not */
+
+/* "NAME.conf" → NAME in ret, good or not; false: no webspace's file (dotfile, backup, other suffix). */
+bool name_of_file(const char *file, char ret[static NAME_FILE_MAX + 1]);
 
 /*
  * A host name (RFC 1123), made lower case, without trailing dot, other scripts

@@ -1,0 +1,494 @@
+/*
+ * Looks at files and tells what follows. A look reads texts; what follows from
+ * them is settled at its end for all items it touched: names, removals, then one
+ * call of the caller's function for each.
+ *
+ * At start the good texts are taken up first, so that names go to who had them;
+ * then the first look finds what changed meanwhile, as any other look would.
+ */
+#include "agent/model/catalog.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/memory.h"
+#include "agent/base/own.h"
+#include "agent/model/item.h"
+#include "agent/model/names.h"
+#include "agent/model/option.h"
+#include "agent/model/removal.h"
+#include "agent/model/revision.h"
+#include "agent/model/trusted.h"
+
+/* looking -------------------------------------------------------------- */
+
+static uint64_t stamp_of(const struct stat *st)
+{
+	const int64_t parts[] = { (int64_t)st->st_dev, (int64_t)st->st_ino, st->st_size,
+				  st->st_mtim.tv_sec,  st->st_mtim.tv_nsec, st->st_ctim.tv_sec,
+				  st->st_ctim.tv_nsec };
+	uint64_t h = option_hash_bytes(parts, sizeof(parts), OPTION_HASH_START);
+
+	return h ? h : 1;
+}
+
+static void take_text(struct catalog *c, struct item *it, const char *text, size_t len, time_t now)
+{
+	autofree char *path = memory_printf("%s/%s.conf", c->host->config_dir, it->name);
+	uint64_t hash = good_hash(text, len);
+	struct problems p = { 0 };
+	struct webspace *w = NULL;
+	char file[NAME_FILE_MAX + 8];
+	struct err e = { 0 };
+
+	if (it->loaded && it->hash == hash) {
+		item_put_problem(c, it, NULL);
+		return;
+	}
+	if (load_webspace(c->host, it->name, path, text, len, &w, &p) < 0) {
+		item_put_problems(c, it, &p);
+		return;
+	}
+	if (!host_has_placed(c->host, w)) {
+		webspace_free(w);
+		item_set_absent(c, it, true, now);
+		return;
+	}
+	it->hash = hash;
+	item_put_problem(c, it, NULL);
+	item_put_loaded(c, it, w);
+	/* Without it the webspace is as good until a restart; said, not fatal. */
+	if (good_put(&c->good, item_file(it->name, file), text, len, &e) < 0)
+		item_put_problem(c, it, memory_dup(e.text));
+}
+
+/* Reads the file of this name again. st: of the file, just now. */
+static void look_at(struct catalog *c, int dir, const char *name, const struct stat *st, time_t now)
+{
+	struct item *it = item_make(c, name);
+	char file[NAME_FILE_MAX + 8];
+	autofree char *text = NULL;
+	struct err e = { 0 };
+	size_t len;
+	int r;
+
+	r = load_read(dir, item_file(name, file), &text, &len, &e);
+	if (r == -ENOENT) {
+		item_set_exists(c, it, false);
+		item_set_absent(c, it, false, now);
+		return;
+	}
+	if (!it->exists)
+		item_touch(c, it);
+	item_set_exists(c, it, true);
+	it->round = c->round;
+	it->stamp = stamp_of(st);
+	if (r < 0)
+		item_put_problem(c, it, memory_printf("%s/%s", c->host->config_dir, e.text));
+	else
+		take_text(c, it, text, len, now);
+}
+
+/* 1: it is there, 0: it is not. */
+static int file_stat(int dir, const char *name, struct stat *ret)
+{
+	char file[NAME_FILE_MAX + 8];
+
+	return fstatat(dir, item_file(name, file), ret, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* removals ------------------------------------------------------------- */
+
+static void settle_removal(struct catalog *c, int dir, struct item *it, enum removal decision,
+			   time_t now)
+{
+	struct stat st;
+
+	item_set_held(c, it, decision == REMOVAL_HELD);
+	if (decision != REMOVAL_GO)
+		return;
+	/* The second look; what is elsewhere was read in this one or an earlier. */
+	if (!it->entry.elsewhere && file_stat(dir, it->name, &st))
+		look_at(c, dir, it->name, &st, now);
+	else
+		item_set_going(c, it);
+}
+
+static void settle_removals(struct catalog *c, int dir, time_t now)
+{
+	struct removal_view v = { .now = now,
+				  .grace_s = c->host->reconcile.removal_grace_s,
+				  .directory_ok = true,
+				  .n_files = c->n_files,
+				  .n_in_force = c->n_in_force,
+				  .n_absent = c->absent.count };
+	struct table_entry *te;
+
+	table_each (&c->absent, te) {
+		struct item *it = te->value;
+
+		if (now < it->entry.absent_since)
+			it->entry.absent_since = now; /* the clock was set back */
+		v.absent_since = it->entry.absent_since;
+		v.confirmed = it->confirmed;
+		settle_removal(c, dir, it, removal_decide(&v), now);
+	}
+}
+
+/* the end of a look ---------------------------------------------------- */
+
+static void settle_entry(struct catalog *c, struct item *it)
+{
+	struct entry *entry = &it->entry;
+
+	it->touched = false;
+	if (it->names_changed)
+		item_settle_names(c, it);
+	entry->from_good = entry->webspace && (entry->problem || !it->exists);
+}
+
+static void tell(struct catalog *c, catalog_changed_fn *fn, void *data)
+{
+	struct pointers touched = c->touched;
+
+	c->touched = (struct pointers){ 0 };
+	for (size_t i = 0; i < touched.count; i++)
+		settle_entry(c, touched.items[i]);
+	c->telling = true;
+	for (size_t i = 0; i < touched.count; i++)
+		fn(&((struct item *)touched.items[i])->entry, data);
+	c->telling = false;
+	for (size_t i = 0; i < c->retired.count; i++)
+		webspace_free(c->retired.items[i]);
+	for (size_t i = 0; i < c->forgotten.count; i++)
+		item_free(c->forgotten.items[i]);
+	pointers_clear(&touched);
+	pointers_clear(&c->retired);
+	pointers_clear(&c->forgotten);
+}
+
+static int end_look(struct catalog *c, int dir, time_t now, catalog_changed_fn *fn, void *data,
+		    struct err *e)
+{
+	int r = 0;
+
+	settle_removals(c, dir, now);
+	free(c->revision);
+	c->revision = revision_read(c->host->config_dir);
+	tell(c, fn, data);
+	if (c->denied_changed)
+		r = item_put_denied(c, e);
+	return r < 0 ? r : good_sync(&c->good, e);
+}
+
+int catalog_look(struct catalog *c, const char *name, time_t now, catalog_changed_fn *fn,
+		 void *data, struct err *e)
+{
+	autofd int dir = trusted_open_dir(c->host->config_dir, e);
+	struct stat st = { 0 };
+
+	if (dir < 0 || strlen(name) > NAME_FILE_MAX) {
+		tell(c, fn, data);
+		return dir < 0 ? dir : 0;
+	}
+	if (file_stat(dir, name, &st) || item_get(c, name))
+		look_at(c, dir, name, &st, now);
+	return end_look(c, dir, now, fn, data, e);
+}
+
+/* all of them ---------------------------------------------------------- */
+
+/* Marks those whose stat did not change as seen; the names of the others are to be looked at. */
+static int list_changed(struct catalog *c, DIR *d, struct pointers *ret, struct err *e)
+{
+	struct dirent *de;
+
+	while (errno = 0, (de = readdir(d))) {
+		char name[NAME_FILE_MAX + 1];
+		struct item *it;
+		struct stat st;
+
+		if (!name_of_file(de->d_name, name) || !file_stat(dirfd(d), name, &st))
+			continue;
+		it = item_get(c, name);
+		if (it && it->stamp == stamp_of(&st))
+			it->round = c->round;
+		else
+			pointers_add(ret, memory_dup(name));
+	}
+	return errno ? err_sys(e, "%s", c->host->config_dir) : 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void look_at_changed(struct catalog *c, int dir, struct pointers *names, time_t now)
+{
+	if (names->count > 1) /* an order that does not depend on the directory's */
+		qsort(names->items, names->count, sizeof(*names->items), compare);
+	for (size_t i = 0; i < names->count; i++) {
+		struct stat st;
+
+		if (file_stat(dir, names->items[i], &st))
+			look_at(c, dir, names->items[i], &st, now);
+	}
+}
+
+static void miss_unseen(struct catalog *c, time_t now)
+{
+	struct table_entry *te;
+
+	table_each (&c->items, te) {
+		struct item *it = te->value;
+
+		if (it->round == c->round || (it->entry.absent_since && !it->exists))
+			continue;
+		item_set_exists(c, it, false);
+		item_set_absent(c, it, false, now);
+	}
+}
+
+int catalog_look_all(struct catalog *c, time_t now, catalog_changed_fn *fn, void *data,
+		     struct err *e)
+{
+	int fd = trusted_open_dir(c->host->config_dir, e);
+	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct pointers names = { 0 };
+	int r = fd < 0 ? fd : 0;
+
+	c->round++;
+	if (r == 0)
+		r = list_changed(c, d, &names, e);
+	if (r == 0) {
+		look_at_changed(c, fd, &names, now);
+		miss_unseen(c, now);
+		r = end_look(c, fd, now, fn, data, e);
+	} else {
+		tell(c, fn, data); /* at start: what is known from before */
+	}
+	for (size_t i = 0; i < names.count; i++)
+		free(names.items[i]);
+	pointers_clear(&names);
+	return r;
+}
+
+/* start ---------------------------------------------------------------- */
+
+static void restore_one(struct catalog *c, const char *name)
+{
+	autofree char *path = memory_printf("%s/%s.conf", c->host->config_dir, name);
+	char file[NAME_FILE_MAX + 8];
+	struct problems p = { 0 };
+	struct webspace *w = NULL;
+	uint64_t hash = 0;
+	size_t len = 0;
+	autofree char *text = good_read(&c->good, item_file(name, file), &len, &hash);
+	struct item *it;
+
+	/* What no longer loads (a newer version is stricter) is as if it were not there. */
+	if (text && load_webspace(c->host, name, path, text, len, &w, &p) == 0 &&
+	    host_has_placed(c->host, w)) {
+		it = item_make(c, name);
+		w->name = it->name; /* as in item_put_loaded */
+		it->loaded = w;
+		it->hash = hash;
+		it->claims = true;
+		c->n_in_force++;
+	} else {
+		webspace_free(w);
+	}
+	problems_clear(&p);
+}
+
+/* "alice\twiki.example.org" → not NULL, for each name that was refused. */
+static void read_denied(struct catalog *c, struct table *ret)
+{
+	size_t len;
+	uint64_t hash;
+	autofree char *text = good_read(&c->good, ".denied", &len, &hash);
+	char *rest = text, *line;
+
+	while (rest && (line = strsep(&rest, "\n")))
+		table_set(ret, line, ret);
+}
+
+static void restore_names(struct catalog *c, const struct webspace *w, const struct table *denied)
+{
+	autoarena struct arena temporary = { 0 };
+
+	for (size_t i = 0; i < w->n_sites; i++)
+		for (size_t j = 0; j < w->sites[i].names.count; j++) {
+			const char *name = w->sites[i].names.items[j];
+			const char *key = arena_printf(&temporary, "%s\t%s", w->name, name);
+
+			if (!table_get(denied, key))
+				conflict_restore(&c->conflict, w->name, name);
+		}
+}
+
+static void restore_conflicts(struct catalog *c)
+{
+	struct table denied = { 0 };
+	struct table_entry *te;
+
+	read_denied(c, &denied);
+	c->conflict.restoring = true;
+	table_each (&c->items, te) {
+		struct item *it = te->value;
+
+		it->loaded->name =
+			it->name; /* holders point to it, and it outlives what is loaded */
+		restore_names(c, it->loaded, &denied);
+	}
+	c->conflict.restoring = false;
+	table_each (&c->items, te) {
+		struct item *it = te->value;
+
+		item_claim(c, it, it->loaded);
+	}
+	table_clear(&denied);
+}
+
+static void restore(struct catalog *c)
+{
+	int fd =
+		c->good.dir < 0 ? -1 : openat(c->good.dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct pointers names = { 0 };
+	struct dirent *de;
+
+	while (d && (de = readdir(d))) {
+		char name[NAME_FILE_MAX + 1];
+
+		if (name_of_file(de->d_name, name))
+			pointers_add(&names, memory_dup(name));
+	}
+	if (names.count > 1)
+		qsort(names.items, names.count, sizeof(*names.items), compare);
+	for (size_t i = 0; i < names.count; i++) {
+		restore_one(c, names.items[i]);
+		free(names.items[i]);
+	}
+	pointers_clear(&names);
+	restore_conflicts(c);
+}
+
+int catalog_open(const struct host *host, bool writable, struct catalog **ret, struct err *e)
+{
+	struct catalog *c = memory_new(sizeof(*c));
+	int r = good_open(host->state_dir, writable, &c->good, e);
+
+	if (r < 0) {
+		free(c);
+		return r;
+	}
+	c->host = host;
+	conflict_init(&c->conflict, &(struct conflict_config){ .base_domain = host->base_domain,
+							       .find = item_find_claimant,
+							       .affected = item_names_affected,
+							       .data = c });
+	restore(c);
+	*ret = c;
+	return 0;
+}
+
+void catalog_close(struct catalog *c)
+{
+	struct table_entry *te;
+
+	if (!c)
+		return;
+	table_each (&c->items, te)
+		item_free(te->value);
+	table_clear(&c->items);
+	table_clear(&c->absent);
+	conflict_clear(&c->conflict);
+	pointers_clear(&c->touched);
+	good_close(&c->good);
+	free(c->revision);
+	free(c);
+}
+
+/* the rest ------------------------------------------------------------- */
+
+size_t catalog_confirm(struct catalog *c, catalog_changed_fn *fn, void *data)
+{
+	autofd int dir = trusted_open_dir(c->host->config_dir, NULL);
+	struct table_entry *te;
+	struct stat st;
+	size_t n = 0;
+
+	if (dir < 0)
+		return 0;
+	table_each (&c->absent, te) {
+		struct item *it = te->value;
+
+		if (!it->entry.held || (!it->entry.elsewhere && file_stat(dir, it->name, &st)))
+			continue;
+		item_set_going(c, it);
+		n++;
+	}
+	tell(c, fn, data);
+	return n;
+}
+
+time_t catalog_next_look(const struct catalog *c)
+{
+	const struct table_entry *te;
+	time_t next = 0;
+
+	table_each (&c->absent, te) {
+		const struct item *it = te->value;
+		time_t at = it->entry.absent_since + (time_t)c->host->reconcile.removal_grace_s;
+
+		if (!it->entry.held && (next == 0 || at < next))
+			next = at;
+	}
+	return next;
+}
+
+void catalog_forget(struct catalog *c, const char *name)
+{
+	struct item *it = item_get(c, name);
+	char file[NAME_FILE_MAX + 8];
+
+	if (!it || !it->entry.going)
+		return;
+	good_drop(&c->good, item_file(name, file));
+	item_set_exists(c, it, false);
+	table_take(&c->items, it->name);
+	if (c->telling || it->touched)
+		pointers_add(&c->forgotten, it);
+	else
+		item_free(it);
+}
+
+struct entry *catalog_get(const struct catalog *c, const char *name)
+{
+	struct item *it = item_get(c, name);
+
+	return it ? &it->entry : NULL;
+}
+
+const struct table *catalog_entries(const struct catalog *c)
+{
+	return &c->items;
+}
+
+const char *catalog_revision(const struct catalog *c)
+{
+	return c->revision;
+}
+
+size_t catalog_held(const struct catalog *c)
+{
+	return c->n_held;
+}

@@ -1,0 +1,27 @@
+/*
+ * When a webspace whose file is gone is taken out of service. Pure: the caller
+ * (catalog.c) has looked, twice and into a readable directory.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+enum removal {
+	REMOVAL_WAIT, /* in its grace time */
+	REMOVAL_HELD, /* looks like an accident: waits for `webspaces confirm` */
+	REMOVAL_GO,
+};
+
+struct removal_view {
+	time_t now, absent_since;
+	unsigned grace_s;
+	bool directory_ok; /* it could be read just now */
+	bool confirmed;
+	size_t n_files;    /* webspaces' files that are in the directory, of whatever kind */
+	size_t n_in_force; /* webspaces in force, the absent ones too */
+	size_t n_absent;   /* … of them, those whose file is gone */
+};
+
+enum removal removal_decide(const struct removal_view *v);
