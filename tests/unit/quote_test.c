@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/clock.h"
@@ -161,8 +162,30 @@ static void php_reads_back_what_was_said(void **state)
 	assert_string_equal(buf_text(&output), "same");
 }
 
-int main(void)
+/* For tests/system/test_golden.py: values, and how nginx is told them. */
+static int say_for_nginx(void)
 {
+	uint32_t seed = 11;
+	size_t i;
+
+	for (i = 0; i < ROUNDS / 2; i++) {
+		autobuf struct buf line = { 0 };
+		char value[24];
+
+		random_value(&seed, value);
+		add_hex(&line, value);
+		line.data[line.len - 1] = '\t';
+		if (quote_nginx(&line, value) == 0)
+			puts(buf_text(&line));
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "--say") == 0)
+		return say_for_nginx();
+
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_value_is_said_so_or_refused),
 		cmocka_unit_test(php_reads_back_what_was_said),
