@@ -8,6 +8,7 @@
  */
 #include "agent/base/loop.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,10 +143,18 @@ struct loop_source *loop_timer(struct loop *l, uint64_t at_usec, loop_fn *fn, vo
 	return s;
 }
 
+/* After the loop's end nothing is due any more, and whoever closes may still say so. */
+static void require_unless_ended(int r, const char *what)
+{
+	if (r != -ESTALE)
+		require(r, what);
+}
+
 void loop_timer_set(struct loop_source *timer, uint64_t at_usec)
 {
-	require(sd_event_source_set_time(timer->source, at_usec), "set a timer");
-	require(sd_event_source_set_enabled(timer->source, SD_EVENT_ONESHOT), "set a timer");
+	require_unless_ended(sd_event_source_set_time(timer->source, at_usec), "set a timer");
+	require_unless_ended(sd_event_source_set_enabled(timer->source, SD_EVENT_ONESHOT),
+			     "set a timer");
 }
 
 struct loop_source *loop_idle(struct loop *l, loop_fn *fn, void *data)
@@ -159,7 +168,8 @@ struct loop_source *loop_idle(struct loop *l, loop_fn *fn, void *data)
 
 void loop_idle_set(struct loop_source *idle)
 {
-	require(sd_event_source_set_enabled(idle->source, SD_EVENT_ONESHOT), "set idle work");
+	require_unless_ended(sd_event_source_set_enabled(idle->source, SD_EVENT_ONESHOT),
+			     "set idle work");
 }
 
 struct loop_source *loop_signal(struct loop *l, int signo, loop_fn *fn, void *data)
