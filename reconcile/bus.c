@@ -146,13 +146,13 @@ static void disconnect(struct bus *b)
 {
 	loop_drop(b->readiness);
 	b->readiness = NULL;
-	loop_timer_set(b->timer, UINT64_MAX);
 	b->connection = sd_bus_close_unref(b->connection);
 }
 
 static void lost(struct bus *b)
 {
 	disconnect(b);
+	loop_timer_set(b->timer, UINT64_MAX);
 	while (b->tasks)
 		task_end(b->tasks, "the connection to systemd was lost", 0);
 }
@@ -344,18 +344,6 @@ int bus_kill_unit(struct bus *b, const char *unit, const char *whom, int signo, 
 						   "KillUnit", NULL, NULL, "ssi", unit, whom,
 						   signo),
 			  "signal", unit, e);
-	return r;
-}
-
-int bus_reset_unit(struct bus *b, const char *unit, struct err *e)
-{
-	int r = connect_to(b, e);
-
-	if (r == 0)
-		r = asked(b,
-			  sd_bus_call_method_async(b->connection, NULL, SERVICE, OBJECT, MANAGER,
-						   "ResetFailedUnit", NULL, NULL, "s", unit),
-			  "reset", unit, e);
 	return r;
 }
 

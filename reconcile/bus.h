@@ -37,8 +37,6 @@ int bus_main_pid(struct bus *b, const char *unit, bus_pid_fn *fn, void *data, st
 
 /* whom: "main", "control" or "all" of the unit's processes. What becomes of it is not told. */
 int bus_kill_unit(struct bus *b, const char *unit, const char *whom, int signo, struct err *e);
-/* A failed unit is forgotten, so that units of many names do not pile up. */
-int bus_reset_unit(struct bus *b, const char *unit, struct err *e);
 /* A limit until the next boot: "MemoryMax", "CPUQuotaPerSecUSec", "TasksMax" (systemd.resource-control(5)). */
 int bus_limit_unit(struct bus *b, const char *unit, const char *property, uint64_t value,
 		   struct err *e);
