@@ -184,3 +184,9 @@ struct service_type {
 
 extern const struct service_type nginx_service_type;
 extern const struct service_type php_service_type;
+
+/*
+ * Becomes the PHP master of that name, as its systemd unit asks by `webspaces exec-php ID`.
+ * Returns only if it cannot. -EINVAL: not the name of a master.
+ */
+int php_exec(const struct host *host, const char *id, struct err *e);

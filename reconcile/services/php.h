@@ -104,13 +104,11 @@ void master_forget(struct master *m);
 /* RUN_DIR/php/masters/ID, in the arena. */
 const char *master_path(const struct host *host, const char *id, struct arena *a);
 /*
- * How to run the master of that name, from the name alone: `webspaces exec-php ID` is started by
- * systemd and knows no more. Strings in the arena. -EINVAL: not the name of a master.
+ * How to run the master of that name, from the name alone: who is started by systemd
+ * (php_exec) knows no more. Strings in the arena. -EINVAL: not the name of a master.
  */
 int master_spec(const struct host *host, const char *id, struct arena *a, struct daemon_spec *ret,
 		struct err *e);
-/* Does it run, by its pid file and the title php-fpm gives itself? For those who have no manager. */
-bool master_runs(const struct host *host, const char *id);
 
 /* What validates or runs the configuration in dir: sockets is where its sockets will lie. */
 struct php_command {

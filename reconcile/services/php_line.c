@@ -89,21 +89,20 @@ static bool read_link(int dir, const char *name, char *ret, size_t room)
 	return true;
 }
 
-/* The master that the line's link names, if it is this generation's; only its name is believed. */
-static bool linked_master(const struct php_line *l, uint64_t generation, char id[PHP_MASTER_ROOM])
+/* The master that the line's link names; of the link only its name is believed. */
+static bool linked_master(const struct php_line *l, char id[PHP_MASTER_ROOM])
 {
 	char target[PHP_MASTER_ROOM + 16];
 	const char *slash;
 	struct php_id parts;
 
-	if (l->service->line_dir < 0 ||
-	    !read_link(l->service->line_dir, l->id, target, sizeof(target)))
+	if (!read_link(l->service->line_dir, l->id, target, sizeof(target)))
 		return false;
 	slash = strrchr(target, '/');
 	if (!slash || !php_id_parse_master(slash + 1, &parts) || strcmp(parts.line, l->id) != 0)
 		return false;
 	snprintf(id, PHP_MASTER_ROOM, "%s", slash + 1);
-	return generation == 0 || parts.generation == generation;
+	return true;
 }
 
 /* A former agent's master goes on with us, whatever its generation: it serves until another does. */
@@ -114,7 +113,7 @@ static void adopt_linked(struct php_line *l)
 	if (l->adopted)
 		return;
 	l->adopted = true;
-	if (linked_master(l, 0, id))
+	if (linked_master(l, id))
 		(void)master_adopt(l->service, l, id, &l->serving, NULL);
 }
 
@@ -213,10 +212,7 @@ static void put_back_link(struct php_line *l)
 static bool alive(struct unit *u, uint64_t generation)
 {
 	struct php_line *l = unit_owner(u);
-	char id[PHP_MASTER_ROOM];
 
-	if (!l->service->config.manager)
-		return linked_master(l, generation, id) && master_runs(unit_host(u), id);
 	adopt_linked(l);
 	if (!l->serving || !l->serving->daemon)
 		return false;

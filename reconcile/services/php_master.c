@@ -23,6 +23,7 @@
 #include "reconcile/services/php.h"
 
 #define ATTEMPTS_MAX 1000
+#define PHP_ENV_ROOM 8
 
 const char *master_path(const struct host *host, const char *id, struct arena *a)
 {
@@ -33,7 +34,7 @@ void php_command(const struct host *host, const struct php_command *c, struct ar
 		 const char *const **ret_argv, const char *const **ret_env)
 {
 	const char **argv = arena_new(a, 8 * sizeof(*argv));
-	const char **env = arena_new(a, 7 * sizeof(*env));
+	const char **env = arena_new(a, PHP_ENV_ROOM * sizeof(*env));
 	size_t n = 0;
 
 	argv[n++] = php_program(host, c->version, a);
@@ -74,6 +75,34 @@ int master_spec(const struct host *host, const char *id, struct arena *a, struct
 	};
 	php_command(host, &c, a, &ret->argv, &ret->env);
 	return 0;
+}
+
+/* systemd wants to hear from the master itself when it is ready. */
+static const char *const *with_notify(const char *const *env, struct arena *a)
+{
+	const char *socket = getenv("NOTIFY_SOCKET");
+	const char **more = arena_new(a, (PHP_ENV_ROOM + 1) * sizeof(*more));
+	size_t n = 0;
+
+	for (; env[n]; n++)
+		more[n] = env[n];
+	if (socket)
+		more[n] = arena_printf(a, "NOTIFY_SOCKET=%s", socket);
+	return more;
+}
+
+int php_exec(const struct host *host, const char *id, struct err *e)
+{
+	autoarena struct arena a = { 0 };
+	struct daemon_spec spec;
+	int r = master_spec(host, id, &a, &spec, e);
+
+	if (r < 0)
+		return r;
+	umask(022);
+	(void)execve(spec.argv[0], (char *const *)spec.argv,
+		     (char *const *)with_notify(spec.env, &a));
+	return err_sys(e, "%s", spec.argv[0]);
 }
 
 static void came(struct master *m, enum master_state state)
@@ -240,32 +269,4 @@ void master_end(struct master *m)
 	if (m->daemon)
 		(void)manager->type->signal(manager->self, m->daemon, SIGQUIT, NULL);
 	let_go(m, PHP_ENDING);
-}
-
-/* php-fpm's title is "php-fpm: master process (CONFIG)". */
-static bool title_names(pid_t pid, const char *text)
-{
-	char path[40];
-	autofree char *title = NULL;
-	size_t len;
-
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-	if (path_read(AT_FDCWD, path, 4096, &title, &len, NULL) < 0)
-		return false;
-	return memmem(title, len, text, strlen(text)) != NULL;
-}
-
-bool master_runs(const struct host *host, const char *id)
-{
-	autoarena struct arena a = { 0 };
-	autofree char *text = NULL;
-	struct daemon_spec spec;
-	size_t len;
-	long pid;
-
-	if (master_spec(host, id, &a, &spec, NULL) < 0 ||
-	    path_read(AT_FDCWD, spec.pid_file, 32, &text, &len, NULL) < 0)
-		return false;
-	pid = strtol(text, NULL, 10);
-	return pid > 1 && title_names((pid_t)pid, spec.argv[3]);
 }
