@@ -59,6 +59,12 @@ $B/unit/%: tests/unit/%.c $B/libwebspaces.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a -lcmocka $(LIBS_ONCE)
 
+# Programs that system tests drive, where the real program is too much around what is tested.
+SYSTEM_PROGRAMS := $(patsubst tests/system/%.c,$B/system/%,$(wildcard tests/system/*.c))
+$B/system/%: tests/system/%.c $B/libwebspaces.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
+
 unit: $(UNIT_TESTS)
 	@for t in $(UNIT_TESTS); do $$t > $$t.log 2>&1 || { cat $$t.log; echo "$$t failed"; exit 1; }; done
 	@echo "unit: $(words $(UNIT_TESTS)) programs passed"
@@ -89,7 +95,7 @@ deps: deps-demo
 
 # The tests on the real program with real daemons, each on a host of its own in private namespaces.
 PYTEST := /usr/bin/python3 -B -m pytest -p no:cacheprovider -q
-system: $B/webspaces
+system: $B/webspaces $(SYSTEM_PROGRAMS)
 	WEBSPACES=$(abspath $B/webspaces) tests/private $(PYTEST) tests/system $(TESTS)
 
 # Each step in a make of its own: what the first installs, the second sees.
@@ -130,6 +136,6 @@ help:
 clean:
 	rm -rf $B
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(SYSTEM_PROGRAMS:=.d)
 .PHONY: all unit golden deps-build deps-demo deps system check demo asan lint format bench install help clean
 .DELETE_ON_ERROR:
