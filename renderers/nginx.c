@@ -55,9 +55,10 @@ struct place {
 	struct err *e;
 };
 
-static bool has_own_files(const struct site *site)
+/* The admin's own files; while they are not good, another certificate may stand in for them. */
+static bool has_own_files(const struct site *site, const struct site_facts *facts)
 {
-	return *site->tls.certificate;
+	return *site->tls.certificate && !facts->certificate_dir;
 }
 
 static bool sends_hsts(const struct place *p)
@@ -133,7 +134,7 @@ static int add_site_rows(struct place *p)
 		r = add_row(p, SECTION_SUBDIRS, p->id, p->subdir);
 	if (r == 0 && sends_hsts(p))
 		r = add_row(p, SECTION_HSTS, p->id, p->site->tls.hsts);
-	if (r == 0 && p->tls && has_own_files(p->site)) {
+	if (r == 0 && p->tls && has_own_files(p->site, p->facts)) {
 		r = add_row(p, SECTION_CHAINS, p->tls, p->site->tls.certificate);
 		if (r == 0)
 			r = add_row(p, SECTION_KEYS, p->tls, p->site->tls.key);
@@ -145,7 +146,7 @@ static const char *site_tls(const struct place *p, struct arena *a)
 {
 	if (!p->facts->certificate)
 		return NULL;
-	if (has_own_files(p->site))
+	if (has_own_files(p->site, p->facts))
 		return arena_printf(a, ".own/%s", p->id);
 	return p->facts->certificate_dir;
 }
@@ -157,7 +158,7 @@ static int check_site(const struct webspace *webspace, const struct site *site,
 
 	if (quote_word(&text, webspace->name) < 0 || *webspace->name == '.')
 		return err_set(e, EINVAL, "the name cannot be part of a path");
-	if (facts->certificate && !has_own_files(site) && !facts->certificate_dir)
+	if (facts->certificate && !has_own_files(site, facts) && !facts->certificate_dir)
 		return err_set(e, EINVAL, "there is no place of the certificate");
 	return *site->root ? name_check_relative(site->root, e) : 0;
 }
@@ -407,7 +408,7 @@ static int render_block_alone(struct place *p, bool tls, struct arena *a, struct
 {
 	const struct text_list *listen = tls ? &p->host->nginx.https : &p->host->nginx.http;
 	autobuf struct buf names = { 0 }, index = { 0 };
-	bool own = has_own_files(p->site);
+	bool own = has_own_files(p->site, p->facts);
 	struct shape_place place = {
 		.quote = quote_nginx_part,
 		.user = p->user,

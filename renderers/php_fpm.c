@@ -15,8 +15,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "agent/base/own.h"
 #include "agent/model/php_settings.h"
@@ -32,9 +30,6 @@ enum php_section { SECTION_POOL, SECTION_TERMINATE };
 /* How long an old master waits for its last request, where one webspace sets no end to them. */
 #define PATIENCE_MAX    3600
 #define PATIENCE_MARGIN 10
-
-/* Room for the number of a master in RUN_DIR/php/masters/NUMBER/NAME.sock. */
-#define MASTER_ID_LEN 12
 
 struct preset {
 	const char *name, *text;
@@ -264,20 +259,12 @@ static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 	return template_render("php_pool", values, ELEMENTS(values), ret, e);
 }
 
-static int check_pool(const struct host *host, const struct webspace *webspace,
-		      const struct php_facts *facts, struct err *e)
+static int check_pool(const struct webspace *webspace, const struct php_facts *facts, struct err *e)
 {
-	static const char masters[] = "/php/masters/", socket[] = "/.sock";
-	size_t len = strlen(host->run_dir) + sizeof(masters) + MASTER_ID_LEN +
-		     strlen(webspace->name) + sizeof(socket);
-
 	if (strcasecmp(webspace->name, "global") == 0)
 		return err_set(e, EINVAL, "php-fpm cannot have a pool of the name \"global\"");
 	if (facts->uid == 0 || facts->gid == 0)
 		return err_set(e, EINVAL, "a pool does not run as root");
-	if (len > sizeof(((struct sockaddr_un *)0)->sun_path))
-		return err_set(e, EINVAL, "the path of the PHP socket is too long below %s",
-			       host->run_dir);
 	return 0;
 }
 
@@ -295,7 +282,7 @@ int php_fragment(const struct host *host, const struct webspace *webspace,
 		return 0;
 	pool.home = arena_printf(&a, "%s/%s", host->home_root, webspace->name);
 	pool.chroot = arena_printf(&a, "%s/chroot", pool.home);
-	r = check_pool(host, webspace, facts, e);
+	r = check_pool(webspace, facts, e);
 	if (r == 0)
 		r = add_outside(pool.chroot, &a, &outside, e);
 	if (r == 0)

@@ -23,8 +23,8 @@
 struct site_facts {
 	bool certificate; /* there is one to serve TLS with */
 	bool trusted;     /* … and it is the wanted one: redirect and HSTS may be sent */
-	const char *
-		certificate_dir; /* below state_dir/certs: "alice/alice.example.org/1"; NULL with own files */
+	/* Below state_dir/certs: "alice/alice.example.org/1"; NULL: the site's own files. */
+	const char *certificate_dir;
 };
 
 /* nginx --------------------------------------------------------------- */
@@ -45,8 +45,9 @@ extern const char
 
 /*
  * sections[i][s]: section s of fragment i. dir: where the files will lie, for their includes.
- * worker etc. from host. The generation is not part of it: it is read from dir/generation.conf,
- * which the service writes.
+ * The generation is not part of it: nginx reads it from dir/generation.conf, which the service
+ * writes. An include of /etc/nginx/webspaces.d is the admin's. The caller makes
+ * RUN_DIR/nginx (0700), LOG_ROOT and STATE_DIR/nginx-temp.
  */
 void nginx_compose(const struct host *host, const char *dir,
 		   const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
@@ -67,14 +68,16 @@ struct php_facts {
 	const char *version; /* "8.2" */
 };
 
+/* Adds nothing if the webspace has PHP off; a suspended one's pool is the caller's to leave out. */
 int php_fragment(const struct host *host, const struct webspace *webspace,
 		 const struct php_facts *facts, struct buf sections[static RENDER_SECTIONS],
 		 struct err *e);
 
 /*
- * The master's php-fpm.conf: [global], our own ping pool, the pools. Sockets, pid file and ping
- * response are ${WEBSPACES_SOCKETS}, ${WEBSPACES_GENERATION} …: php-fpm takes them from its
- * environment, so the text is the same in every generation.
+ * The master's php-fpm.conf: [global], a pool of our own, the webspaces' pools. It takes
+ * ${WEBSPACES_RUN} (the directory of its sockets and its pid file) and ${WEBSPACES_GENERATION}
+ * (what /ping at .webspaces.sock answers) from its environment, so the text is the same in every
+ * generation and for every master of a line. line names the log.
  */
 void php_compose(const struct host *host, const char *line, const char *version,
 		 const struct text_view (*sections)[RENDER_SECTIONS], size_t n,

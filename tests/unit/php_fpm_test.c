@@ -114,19 +114,6 @@ static void what_cannot_be_said_safely_is_refused(void **state)
 	}
 }
 
-static void a_socket_path_that_the_kernel_would_cut_is_refused(void **state)
-{
-	struct host host = fixture_host;
-	struct php_facts facts = { 20000, 20000, "8.2" };
-	struct buf sections[RENDER_SECTIONS] = { 0 };
-
-	(void)state;
-	host.run_dir =
-		"/tmp/0123456789012345678901234567890123456789012345678901234567890123456789";
-	assert_int_equal(php_fragment(&host, &fixture_webspaces[0], &facts, sections, NULL),
-			 -EINVAL);
-}
-
 static void a_default_pool_stays_small(void **state)
 {
 	struct rendered r;
@@ -169,7 +156,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_setting_becomes_its_line),
 		cmocka_unit_test(what_cannot_be_said_safely_is_refused),
-		cmocka_unit_test(a_socket_path_that_the_kernel_would_cut_is_refused),
 		cmocka_unit_test(a_default_pool_stays_small),
 		cmocka_unit_test(a_master_waits_as_long_as_its_slowest_pool),
 	};
