@@ -344,8 +344,10 @@ static void compose_defaults(const struct host *host, struct buf *ret)
  * Above 10,000 nginx starts to look for a size of its hash just below the largest
  * allowed, and not at the smallest that could do: four times the names is found at once.
  */
-#define HASH_MIN  16384
-#define FILES_MIN 65536
+#define HASH_MIN 16384
+
+/* Descriptors a worker has besides: a client, an upstream and a file for each connection. */
+#define FILES_SPARE 4096
 
 static const char *protocols(const struct text_list *list, struct arena *a)
 {
@@ -364,7 +366,7 @@ static void compose_main(const struct host *host, const char *dir, size_t names,
 	unsigned workers = host->nginx.worker_processes,
 		 connections = host->nginx.worker_connections;
 	size_t hash = 4 * names > HASH_MIN ? 4 * names : HASH_MIN;
-	unsigned files = 4 * connections > FILES_MIN ? 4 * connections : FILES_MIN;
+	unsigned files = 3 * connections + FILES_SPARE;
 
 	compose_defaults(host, &defaults);
 	const struct value values[] = {

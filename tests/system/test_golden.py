@@ -249,6 +249,13 @@ def test_a_php_site_runs_as_its_user_in_its_jail(daemons):  # B1 B3 B4 B5 B11 C2
     assert facts["display"] == "0"
 
 
+def test_a_client_cannot_set_php_values(daemons):  # B10
+    content("alice", "probe.php", PROBE)
+    sent = [(key, "memory_limit=1G") for key in ("PHP-VALUE", "PHP_VALUE", "PHP-ADMIN-VALUE", "PHP_ADMIN_VALUE")]
+    facts = ask("alice.example.org", "/probe.php?PHP_VALUE=memory_limit%3D1G", headers=sent).facts
+    assert facts["memory"] == "32M"
+
+
 def test_values_of_a_webspace_arrive_as_they_were_written(daemons):  # B5 B12
     content("bob", "probe.php", PROBE.replace("posix_getuid()", "'-'"))
     facts = ask("bob.example.org", "/probe.php").facts
@@ -404,6 +411,17 @@ def test_words_of_nginx_are_names_like_others(daemons):
 def test_the_suspended_say_so(daemons):  # A7
     answer = ask("dave.example.org", "/anything")
     assert answer.status == 503 and "suspended" in answer.text
+
+
+def test_http2_and_tls_1_3_are_offered_on_both_families(daemons):  # C1 C14
+    content("alice", "index.html", "home of alice")
+    for address in ("127.0.0.1", "[::1]"):
+        for tls in ("1.2", "1.3"):
+            out = subprocess.run(
+                ["curl", "-sk", "--http2", f"--tlsv{tls}", "--tls-max", tls, "--resolve",
+                 f"alice.example.org:8443:{address}", "-w", " %{http_version}", "https://alice.example.org:8443/"],
+                capture_output=True, text=True)
+            assert out.stdout == "home of alice 2", (address, tls, out)
 
 
 def test_bodies_are_limited_by_shape(daemons):
