@@ -12,10 +12,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libconfig.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/memory.h"
@@ -26,135 +24,6 @@
 #include "agent/model/traps.h"
 
 #define SITES_MAX 100
-
-/* problems ------------------------------------------------------------- */
-
-void problems_add(struct problems *p, const char *file, unsigned line, const char *key,
-		  const char *format, ...)
-{
-	char text[600];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	p->items = memory_resize(p->items, p->count + 1, sizeof(*p->items));
-	p->items[p->count++] = (struct problem){
-		.file = arena_dup(&p->arena, file),
-		.line = line,
-		.key = arena_dup(&p->arena, key),
-		.text = arena_dup(&p->arena, text),
-	};
-}
-
-void problems_clear(struct problems *p)
-{
-	free(p->items);
-	arena_clear(&p->arena);
-	*p = (struct problems){ 0 };
-}
-
-/* By file, then line; otherwise as they were found. */
-static int compare(const void *a, const void *b)
-{
-	const struct problem *x = a, *y = b;
-	int r = strcmp(x->file, y->file);
-
-	if (r != 0)
-		return r;
-	return x->line < y->line ? -1 : x->line > y->line;
-}
-
-void problems_sort(struct problems *p)
-{
-	if (p->count > 1)
-		qsort(p->items, p->count, sizeof(*p->items), compare);
-}
-
-const char *problem_text(const struct problem *p, struct arena *a)
-{
-	const char *line = p->line ? arena_printf(a, ":%u", p->line) : "";
-
-	return arena_printf(a, "%s%s: %s%s%s", p->file, line, p->key, *p->key ? ": " : "", p->text);
-}
-
-void problems_print(const struct problems *p, FILE *to)
-{
-	autoarena struct arena temporary = { 0 };
-
-	for (size_t i = 0; i < p->count; i++)
-		fprintf(to, "%s\n", problem_text(&p->items[i], &temporary));
-}
-
-/* reading -------------------------------------------------------------- */
-
-static int check_owner(const struct stat *st, const char *name, struct err *e)
-{
-	uid_t me = geteuid();
-	/* A group of root's, or of whoever runs `check` in a checkout of his own. */
-	bool our_group = st->st_gid == 0 || (me != 0 && st->st_gid == getegid());
-
-	if (st->st_uid != 0 && st->st_uid != me)
-		return err_set(e, EPERM, "%s belongs to uid %u: it must be root's", name,
-			       (unsigned)st->st_uid);
-	if ((st->st_mode & 0002) || ((st->st_mode & 0020) && !our_group))
-		return err_set(e, EPERM, "%s may be written by others: its mode is %04o", name,
-			       (unsigned)st->st_mode & 07777);
-	return 0;
-}
-
-static int open_checked(int dir, const char *name, struct stat *st, struct err *e)
-{
-	/* NONBLOCK: a FIFO must not keep us. */
-	autofd int fd =
-		openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	int r;
-
-	if (fd < 0 && errno == ELOOP)
-		return err_set(e, ELOOP, "%s is a symbolic link", name);
-	if (fd < 0 || fstat(fd, st) < 0)
-		return err_sys(e, "%s", name);
-	if (!S_ISREG(st->st_mode))
-		return err_set(e, EINVAL, "%s is not a regular file", name);
-	r = check_owner(st, name, e);
-	if (r < 0)
-		return r;
-	if (st->st_size > LOAD_MAX_BYTES)
-		return err_set(e, EFBIG, "%s is larger than %d bytes", name, LOAD_MAX_BYTES);
-	return take_fd(fd);
-}
-
-int load_read(int dir, const char *name, char **ret_text, size_t *ret_len, struct err *e)
-{
-	struct stat st;
-	autofd int fd = open_checked(dir, name, &st, e);
-	autofree char *text = NULL;
-	size_t len = 0;
-
-	if (fd < 0)
-		return fd;
-	/* Ten thousand mostly small files: no more room than each needs, and one to see it grow. */
-	size_t room = (size_t)st.st_size + 1;
-
-	text = memory_new(room + 1);
-	while (len < room) {
-		ssize_t n = read(fd, text + len, room - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(e, "read %s", name);
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	if (len == room)
-		return err_set(e, EAGAIN, "%s grew while it was read", name);
-	text[len] = '\0';
-	*ret_text = take_ptr(text);
-	*ret_len = len;
-	return 0;
-}
 
 /* libconfig's tree into ours ------------------------------------------- */
 

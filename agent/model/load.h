@@ -5,36 +5,14 @@
  */
 #pragma once
 
-#include <stdio.h>
+#include <stddef.h>
 
 #include "agent/base/err.h"
 #include "agent/model/host.h"
+#include "agent/model/problems.h"
 #include "agent/model/webspace.h"
 
 #define LOAD_MAX_BYTES 65536
-
-/* What is wrong with a file: all of it, not just the first. */
-struct problem {
-	const char *file;
-	unsigned line;   /* 0: the file as a whole */
-	const char *key; /* "sites[0].tls.hsts", or "" */
-	const char *text;
-};
-
-struct problems {
-	struct problem *items;
-	size_t count;
-	struct arena arena;
-};
-void problems_add(struct problems *p, const char *file, unsigned line, const char *key,
-		  const char *format, ...) __attribute__((format(printf, 5, 6)));
-void problems_clear(struct problems *p);
-/* By file and line. */
-void problems_sort(struct problems *p);
-/* "file:line: key: what is wrong", in the arena. */
-const char *problem_text(const struct problem *p, struct arena *a);
-/* … a line each. */
-void problems_print(const struct problems *p, FILE *to);
 
 /*
  * Reads a configuration file safely: regular, ours or root's, not writable by others, no link,

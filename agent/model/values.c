@@ -114,8 +114,9 @@ int value_glob(struct arena *a, const char *text, const char **ret, struct err *
 
 static bool is_port(const char *text)
 {
-	return *text && strlen(text) <= 5 && only(text, DIGITS) && atol(text) >= 1 &&
-	       atol(text) <= 65535;
+	long port = strtol(text, NULL, 10);
+
+	return *text && strlen(text) <= 5 && only(text, DIGITS) && port >= 1 && port <= 65535;
 }
 
 int value_listen(struct arena *a, const char *text, const char **ret, struct err *e)
@@ -418,7 +419,9 @@ static int with_unit(const char *text, const char *const *units, const long long
 		return -EINVAL;
 	for (size_t i = 0; units[i]; i++)
 		if (strcmp(text + digits, units[i]) == 0)
-			return __builtin_mul_overflow(atoll(text), factors[i], ret) ? -EINVAL : 0;
+			return __builtin_mul_overflow(strtoll(text, NULL, 10), factors[i], ret)
+				       ? -EINVAL
+				       : 0;
 	return -EINVAL;
 }
 

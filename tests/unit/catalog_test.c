@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "tests/unit/cmocka_all.h"
@@ -16,16 +17,13 @@
 static char top[64];
 static struct host *host;
 static struct catalog *catalog;
-static char told[4096]; /* names of the callbacks of the last look, " NAME" each */
+static struct buf told; /* names of the callbacks of the last look, " NAME" each */
 static time_t now;
 
 static void tell(struct entry *entry, void *data)
 {
 	(void)data;
-	strcat(told, " ");
-	strcat(told, entry->name);
-	if (entry->going)
-		strcat(told, "!");
+	buf_printf(&told, " %s%s", entry->name, entry->going ? "!" : "");
 }
 
 static const char *path_of(const char *dir, const char *name)
@@ -67,20 +65,20 @@ static const char *look(void)
 {
 	struct err e = { 0 };
 
-	told[0] = '\0';
+	buf_reset(&told);
 	if (catalog_look_all(catalog, now, tell, NULL, &e) < 0)
 		return e.text[0] ? "error" : "?";
-	return told;
+	return buf_text(&told);
 }
 
 static const char *look_one(const char *name)
 {
 	struct err e = { 0 };
 
-	told[0] = '\0';
+	buf_reset(&told);
 	if (catalog_look(catalog, name, now, tell, NULL, &e) < 0)
 		fail_msg("%s", e.text);
-	return told;
+	return buf_text(&told);
 }
 
 static const struct entry *entry(const char *name)
@@ -94,16 +92,14 @@ static const struct entry *entry(const char *name)
 /* "a.org,b.org": all names in force. */
 static const char *names(const char *name)
 {
-	static char text[1000];
+	static struct buf text;
 	const struct webspace *w = entry(name)->webspace;
 
-	text[0] = '\0';
+	buf_reset(&text);
 	for (size_t i = 0; w && i < w->n_sites; i++)
-		for (size_t j = 0; j < w->sites[i].names.count; j++) {
-			strcat(text, *text ? "," : "");
-			strcat(text, w->sites[i].names.items[j]);
-		}
-	return text;
+		for (size_t j = 0; j < w->sites[i].names.count; j++)
+			buf_printf(&text, "%s%s", text.len ? "," : "", w->sites[i].names.items[j]);
+	return buf_text(&text);
 }
 
 static void site(const char *name, const char *quoted)
@@ -140,6 +136,7 @@ static int teardown(void **state)
 
 	(void)state;
 	catalog_close(catalog);
+	buf_clear(&told);
 	free((char *)host->config_dir);
 	free((char *)host->state_dir);
 	host_free(host);
@@ -308,9 +305,9 @@ static void an_empty_directory_is_not_believed(void **state)
 	assert_int_equal(catalog_held(catalog), 1);
 	now += 1000000;
 	assert_string_equal(look(), "");
-	told[0] = '\0';
+	buf_reset(&told);
 	assert_int_equal(catalog_confirm(catalog, tell, NULL), 1);
-	assert_string_equal(told, " alice!");
+	assert_string_equal(buf_text(&told), " alice!");
 	assert_int_equal(catalog_held(catalog), 0);
 }
 
@@ -347,7 +344,7 @@ static void without_the_directory_nothing_is_removed(void **state)
 	assert_string_equal(look(), "error");
 	restart();
 	assert_string_equal(look(), "error");
-	assert_string_equal(told, " alice");
+	assert_string_equal(buf_text(&told), " alice");
 	assert_string_equal(names("alice"), "alice.base.org");
 	assert_int_equal(catalog_confirm(catalog, tell, NULL), 0);
 	assert_int_equal(rename("/tmp/catalog_test.moved", path_of("conf", "")), 0);

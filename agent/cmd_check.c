@@ -1,0 +1,207 @@
+/*
+ * `webspaces check`: would these files load? The same code that the agent
+ * uses, without root, without daemons and without touching anything, so that a
+ * commit hook or a CI job can ask before a host does. Names that two webspaces
+ * want are problems here too: of the one that would go without.
+ */
+#include "agent/cmd_check.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "agent/base/memory.h"
+#include "agent/base/own.h"
+#include "agent/base/table.h"
+#include "agent/model/conflict.h"
+#include "agent/model/load.h"
+#include "agent/model/names.h"
+
+static const char help[] =
+	"Usage: webspaces [--config FILE] check [PATH...]\n"
+	"\n"
+	"Validates configuration: webspaces' files (NAME.conf), directories of them, and\n"
+	"the host's file that --config names. Without PATH: the host's config_dir. In a\n"
+	"directory also names that two webspaces want are told. Needs no root and no\n"
+	"daemons, changes nothing.\n"
+	"\n"
+	"Every problem is a line on stderr: file:line: key: what is wrong\n"
+	"\n"
+	"Exit status: 0 all is well, 1 there are problems, 64 wrong usage.\n"
+	"\n"
+	"Examples:\n"
+	"  webspaces check\n"
+	"  webspaces check /etc/webspaces.d/alice.conf\n"
+	"  webspaces --config ci/webspaces.conf check webspaces.d/   # in a commit hook\n";
+
+struct check {
+	const struct host *host;
+	struct problems problems;
+	struct table webspaces; /* of the directory at hand: name → struct webspace */
+};
+
+/* Takes what loads into c->webspaces. */
+static void check_file(struct check *c, int dir, const char *file, const char *shown)
+{
+	autofree char *text = NULL;
+	char name[NAME_FILE_MAX + 1];
+	struct webspace *w = NULL;
+	struct err e = { 0 };
+	size_t len = 0;
+
+	if (!name_of_file(file, name))
+		problems_add(&c->problems, shown, 0, "",
+			     "not a webspace's file: these are NAME.conf");
+	else if (load_read(dir, file, &text, &len, &e) < 0)
+		problems_add(&c->problems, shown, 0, "", "%s", e.text);
+	else if (load_webspace(c->host, name, shown, text, len, &w, &c->problems) == 0)
+		webspace_free(table_set(&c->webspaces, name, w));
+}
+
+/* names that two want --------------------------------------------------- */
+
+static const struct webspace *find(const char *name, void *data)
+{
+	const struct check *c = data;
+
+	return table_get(&c->webspaces, name);
+}
+
+static void affected(const char *name, void *data)
+{
+	(void)name;
+	(void)data;
+}
+
+static void check_names(struct check *c)
+{
+	autoarena struct arena temporary = { 0 };
+	struct conflict conflict;
+	struct table_entry *te;
+
+	conflict_init(&conflict, &(struct conflict_config){ .base_domain = c->host->base_domain,
+							    .find = find,
+							    .affected = affected,
+							    .data = c });
+	table_each (&c->webspaces, te) {
+		const struct webspace *w = te->value;
+
+		if (host_has_placed(c->host, w))
+			conflict_set(&conflict, w->name, NULL, w);
+	}
+	table_each (&c->webspaces, te) {
+		const struct webspace *w = te->value;
+		const char *lost = host_has_placed(c->host, w)
+					   ? conflict_lost(&conflict, w, &temporary)
+					   : NULL;
+
+		if (lost)
+			problems_add(&c->problems, w->file, 0, "sites", "%s", lost);
+	}
+	conflict_clear(&conflict);
+}
+
+static void clear_webspaces(struct check *c)
+{
+	struct table_entry *te;
+
+	table_each (&c->webspaces, te)
+		webspace_free(te->value);
+	table_clear(&c->webspaces);
+}
+
+/* paths ------------------------------------------------------------------ */
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_webspace_file(const struct dirent *de)
+{
+	char name[NAME_FILE_MAX + 1];
+
+	return name_of_file(de->d_name, name);
+}
+
+static void check_directory(struct check *c, const char *path)
+{
+	autofd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent **found = NULL;
+	int n = scandir(path, &found, is_webspace_file, by_name);
+
+	if (dir < 0 || n < 0)
+		problems_add(&c->problems, path, 0, "", "%s", strerror(errno));
+	for (int i = 0; i < n; i++) {
+		size_t len = strlen(path);
+		autofree char *shown = memory_printf(
+			"%s%s%s", path, len && path[len - 1] == '/' ? "" : "/", found[i]->d_name);
+
+		if (dir >= 0)
+			check_file(c, dir, found[i]->d_name, shown);
+		free(found[i]);
+	}
+	free(found);
+	check_names(c);
+	clear_webspaces(c);
+}
+
+static void check_path(struct check *c, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	autofree char *parent = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+		check_directory(c, path);
+		return;
+	}
+
+	autofd int dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		problems_add(&c->problems, path, 0, "", "%s", strerror(errno));
+	else
+		check_file(c, dir, slash ? slash + 1 : path, path);
+	clear_webspaces(c);
+}
+
+/* The host's file was named by the user, or is where it is by preset and may be absent. */
+#define PRESET_CONFIG "/etc/webspaces/webspaces.conf"
+
+int cmd_check(int argc, char **argv, const char *config_file)
+{
+	bool preset = !config_file || strcmp(config_file, PRESET_CONFIG) == 0;
+	struct host *host = NULL;
+	struct check c = { 0 };
+	int status;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		fputs(help, stdout);
+		return 0;
+	}
+	for (int i = 1; i < argc; i++)
+		if (argv[i][0] == '-') {
+			fprintf(stderr, "webspaces: check has no option %s\n", argv[i]);
+			return EX_USAGE;
+		}
+	if (load_host(preset ? PRESET_CONFIG : config_file, preset, &host, &c.problems) == 0) {
+		c.host = host;
+		for (int i = 1; i < argc; i++)
+			check_path(&c, argv[i]);
+		if (argc < 2)
+			check_directory(&c, host->config_dir);
+	}
+	problems_sort(&c.problems);
+	problems_print(&c.problems, stderr);
+	status = c.problems.count > 0;
+	problems_clear(&c.problems);
+	host_free(host);
+	return status;
+}
