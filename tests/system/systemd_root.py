@@ -20,15 +20,14 @@ PACKAGES = (
 
 
 def build():
-    """Why there is no such root; None: there is."""
-    if (BASE / "usr/lib/systemd/systemd").exists():
+    """Why it could not be built, or None."""
+    if why_not() is None:
         return None
     for tool in ["mmdebstrap", "systemd-nspawn"]:
         if not shutil.which(tool):
             return f"{tool} is not installed"
     making = BASE.with_name("systemd-root.new")
     shutil.rmtree(making, ignore_errors=True)
-    # In the network of the machine: the tests' own has loopback only.
     r = subprocess.run(
         ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(making)],
         capture_output=True, text=True,
@@ -37,6 +36,11 @@ def build():
         return f"mmdebstrap failed: {r.stderr.strip().splitlines()[-1] if r.stderr else r.returncode}"
     making.rename(BASE)
     return None
+
+
+def why_not():
+    """Why there is no such root; None: there is."""
+    return None if (BASE / "usr/lib/systemd/systemd").exists() else "there is no build/systemd-root: make system builds it"
 
 
 class Container:
@@ -95,3 +99,9 @@ class Container:
             self.nspawn.kill()
             self.nspawn.wait()
         subprocess.run(["umount", "-l", str(self.root)], check=False)
+
+
+if __name__ == "__main__":
+    problem = build()
+    if problem:
+        print(f"no tests with a real systemd: {problem}")

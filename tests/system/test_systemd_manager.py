@@ -104,9 +104,8 @@ class Probe:
 
 @pytest.fixture(scope="module")
 def machine():
-    why_not = systemd_root.build() if os.geteuid() == 0 else "needs root"
-    if why_not:
-        pytest.skip(why_not)
+    if systemd_root.why_not() or os.geteuid() != 0:
+        pytest.skip(systemd_root.why_not() or "needs root")
     place = tempfile.mkdtemp(dir="/mnt")
     m = Machine(place)
     for name, text in UNITS.items():
