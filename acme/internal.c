@@ -70,7 +70,7 @@ static int get_key(int dir, bool may_make, struct key **ret, struct err *e)
 	return may_make ? make_key(dir, ret, e) : r;
 }
 
-static int certify(int dir, const struct key *k, time_t now, struct buf *ret, struct err *e)
+static int certify(int dir, struct key *k, time_t now, struct buf *ret, struct err *e)
 {
 	buf_reset(ret);
 

@@ -1,16 +1,17 @@
 /*
  * The only file that knows OpenSSL: keys, certificates, and what they say.
  *
- * Extensions are built from structures, never from OpenSSL's configuration
- * strings, so that no name can say more than a name. Reading a key through
- * OpenSSL 3.0's decoders takes 0.35 ms, too long for ten thousand at a start:
- * keys as we write them (P-256 in PKCS #8) are recognised by their bytes, and
- * their public half computed; any other goes the long way.
+ * Names are put into a certificate as structures, never through OpenSSL's
+ * configuration strings, so that no name can say more than a name. OpenSSL 3.0's decoders
+ * and encoders take up to 0.35 ms a key, too long for ten thousand: our own
+ * keys (P-256 in PKCS #8) are read and written by their bytes; only what others
+ * made goes the long way.
  */
 #include "acme/keys.h"
 
 #include <errno.h>
 #include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/cover.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 
@@ -34,16 +36,15 @@
 owned(BIO, BIO_free_all);
 owned(X509, X509_free);
 owned(BIGNUM, BN_free);
-owned(EC_POINT, EC_POINT_free);
 owned(EVP_PKEY, EVP_PKEY_free);
 owned(GENERAL_NAMES, GENERAL_NAMES_free);
 #define auto_of(free_fn) __attribute__((cleanup(free_fn##_at)))
 
-/* struct key is an EVP_PKEY under a name of ours. */
-static EVP_PKEY *evp(const struct key *k)
-{
-	return (EVP_PKEY *)(uintptr_t)k;
-}
+/* P-256. Most keys never sign anything here: their numbers are all that is needed. */
+struct key {
+	unsigned char private[32], public[65]; /* the point uncompressed */
+	EVP_PKEY *evp;                         /* to sign with; NULL: not needed yet */
+};
 
 struct authority {
 	struct key *key;
@@ -60,36 +61,102 @@ static int failed(struct err *e, int code, const char *what)
 	return err_set(e, code, "%s%s%s", what, reason ? ": " : "", reason ? reason : "");
 }
 
-static int no_passphrase(char *text, int size, int writing, void *data)
+/* So that nothing asks the terminal for one. */
+static char no_passphrase[] = "";
+
+static struct key *key_of(EVP_PKEY *k)
 {
-	(void)text;
-	(void)size;
-	(void)writing;
-	(void)data;
-	return 0;
+	struct key *ret = memory_new(sizeof *ret);
+	auto_of(BN_free) BIGNUM *n = NULL;
+	char group[32];
+	size_t len;
+
+	if (EVP_PKEY_get_group_name(k, group, sizeof group, &len) == 1 &&
+	    strcmp(group, "prime256v1") == 0 &&
+	    EVP_PKEY_get_bn_param(k, OSSL_PKEY_PARAM_PRIV_KEY, &n) == 1 &&
+	    BN_bn2binpad(n, ret->private, sizeof ret->private) == sizeof ret->private &&
+	    EVP_PKEY_get_octet_string_param(k, OSSL_PKEY_PARAM_PUB_KEY, ret->public,
+					    sizeof ret->public, &len) == 1 &&
+	    len == sizeof ret->public && ret->public[0] == POINT_CONVERSION_UNCOMPRESSED) {
+		ret->evp = k;
+		BN_clear(n);
+		return ret;
+	}
+	free(ret);
+	return NULL;
 }
 
 int key_new(struct key **ret, struct err *e)
 {
 	EVP_PKEY *k = EVP_EC_gen("P-256");
 
-	if (!k)
-		return failed(e, EIO, "make a P-256 key");
-	*ret = (struct key *)k;
-	return 0;
+	*ret = k ? key_of(k) : NULL;
+	if (*ret)
+		return 0;
+	EVP_PKEY_free(k);
+	return failed(e, EIO, "make a P-256 key");
+}
+
+static EVP_PKEY *read_key(struct pem pem)
+{
+	auto_of(BIO_free_all) BIO *b = BIO_new_mem_buf(pem.text, (int)pem.len);
+	EVP_PKEY *k = PEM_read_bio_PrivateKey(b, NULL, NULL, no_passphrase);
+
+	ERR_clear_error();
+	return k;
+}
+
+/*
+ * A P-256 key as OpenSSL and we write it (RFC 5958, RFC 5915): between these only the private
+ * number and the public point differ.
+ */
+#define P256_DER_BYTES 138
+static const unsigned char p256_head[] = {
+	0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86,
+	0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+	0x03, 0x01, 0x07, 0x04, 0x6d, 0x30, 0x6b, 0x02, 0x01, 0x01, 0x04, 0x20,
+};
+static const unsigned char p256_middle[] = { 0xa1, 0x44, 0x03, 0x42, 0x00 };
+
+static struct key *read_plain(struct pem pem)
+{
+	auto_of(BIO_free_all) BIO *b = BIO_new_mem_buf(pem.text, (int)pem.len);
+	struct key *k = memory_new(sizeof *k);
+	unsigned char *der = NULL;
+	char *name = NULL, *header = NULL;
+	long len = 0;
+	bool ok = PEM_read_bio(b, &name, &header, &der, &len) && len == P256_DER_BYTES &&
+		  memcmp(der, p256_head, sizeof p256_head) == 0;
+
+	if (ok) {
+		memcpy(k->private, der + sizeof p256_head, sizeof k->private);
+		memcpy(k->public, der + P256_DER_BYTES - 65, sizeof k->public);
+	}
+	OPENSSL_free(name);
+	OPENSSL_free(header);
+	OPENSSL_clear_free(der, der ? (size_t)len : 0);
+	ERR_clear_error();
+	if (ok)
+		return k;
+	key_free(k);
+	return NULL;
 }
 
 int key_parse(struct pem pem, struct key **ret, struct err *e)
 {
-	auto_of(BIO_free_all) BIO *b = BIO_new_mem_buf(pem.text, (int)pem.len);
-	EVP_PKEY *k = PEM_read_bio_PrivateKey(b, NULL, no_passphrase, NULL);
+	*ret = read_plain(pem);
+	if (*ret)
+		return 0;
 
-	if (!k) {
-		ERR_clear_error();
+	EVP_PKEY *k = read_key(pem);
+
+	if (!k)
 		return err_set(e, EBADMSG, "not a private key (PEM, without passphrase)");
-	}
-	*ret = (struct key *)k;
-	return 0;
+	*ret = key_of(k);
+	if (*ret)
+		return 0;
+	EVP_PKEY_free(k);
+	return err_set(e, EBADMSG, "not a P-256 key");
 }
 
 static void take_text(BIO *b, struct buf *ret)
@@ -103,22 +170,38 @@ static void take_text(BIO *b, struct buf *ret)
 
 void key_write(const struct key *k, struct buf *ret)
 {
-	auto_of(BIO_free_all) BIO *b = BIO_new(BIO_s_secmem());
+	auto_of(BIO_free_all) BIO *b = BIO_new(BIO_s_mem());
+	unsigned char der[P256_DER_BYTES], *at = der;
 
-	if (PEM_write_bio_PrivateKey(b, evp(k), NULL, NULL, 0, NULL, NULL))
+	at = (unsigned char *)mempcpy(at, p256_head, sizeof p256_head);
+	at = (unsigned char *)mempcpy(at, k->private, sizeof k->private);
+	at = (unsigned char *)mempcpy(at, p256_middle, sizeof p256_middle);
+	memcpy(at, k->public, sizeof k->public);
+	if (PEM_write_bio(b, PEM_STRING_PKCS8INF, "", der, sizeof der) > 0)
 		take_text(b, ret);
+	OPENSSL_cleanse(der, sizeof der);
+}
+
+/* What signs with this key. */
+static EVP_PKEY *signer(struct key *k)
+{
+	struct buf pem = { 0 };
+
+	if (!k->evp) {
+		key_write(k, &pem);
+		k->evp = read_key((struct pem){ buf_text(&pem), pem.len });
+		pem_clear(&pem);
+	}
+	return k->evp;
 }
 
 void key_free(struct key *k)
 {
-	EVP_PKEY_free(evp(k));
-}
-
-void pem_clear(struct buf *b)
-{
-	if (b->data)
-		OPENSSL_cleanse(b->data, b->len);
-	buf_clear(b);
+	if (!k)
+		return;
+	EVP_PKEY_free(k->evp);
+	OPENSSL_cleanse(k->private, sizeof k->private);
+	free(k);
 }
 
 /* Building ------------------------------------------------------------- */
@@ -144,70 +227,36 @@ static bool set_common_name(X509_NAME *to, const char *text)
 					  (const unsigned char *)text, -1, -1, 0) == 1;
 }
 
-static bool add_extension(X509 *x, int nid, void *value, bool critical)
-{
-	return value && X509_add1_ext_i2d(x, nid, value, critical, 0) == 1;
-}
+struct extension {
+	int nid;
+	const char *value; /* x509v3_config(5) */
+};
+static const struct extension authority_extensions[] = {
+	{ NID_basic_constraints, "critical,CA:TRUE,pathlen:0" },
+	{ NID_key_usage, "critical,keyCertSign,cRLSign" },
+	{ NID_subject_key_identifier, "hash" },
+};
+static const struct extension site_extensions[] = {
+	{ NID_basic_constraints, "critical,CA:FALSE" },
+	{ NID_key_usage, "critical,digitalSignature" },
+	{ NID_ext_key_usage, "serverAuth" },
+	{ NID_subject_key_identifier, "hash" },
+	{ NID_authority_key_identifier, "keyid:always" },
+};
 
-static bool add_basic_constraints(X509 *x, bool ca)
+static bool add_extensions(X509 *x, X509 *issuer, const struct extension *rows, size_t n)
 {
-	BASIC_CONSTRAINTS *c = BASIC_CONSTRAINTS_new();
+	X509V3_CTX context;
+	bool ok = true;
 
-	c->ca = ca ? 0xff : 0;
-	if (ca) {
-		c->pathlen = ASN1_INTEGER_new();
-		ASN1_INTEGER_set(c->pathlen, 0);
+	X509V3_set_ctx(&context, issuer, x, NULL, NULL, 0);
+	for (size_t i = 0; i < n && ok; i++) {
+		X509_EXTENSION *ext =
+			X509V3_EXT_conf_nid(NULL, &context, rows[i].nid, rows[i].value);
+
+		ok = ext && X509_add_ext(x, ext, -1) == 1;
+		X509_EXTENSION_free(ext);
 	}
-
-	bool ok = add_extension(x, NID_basic_constraints, c, true);
-
-	BASIC_CONSTRAINTS_free(c);
-	return ok;
-}
-
-static bool add_usage(X509 *x, bool ca)
-{
-	ASN1_BIT_STRING *bits = ASN1_BIT_STRING_new();
-	EXTENDED_KEY_USAGE *extended = EXTENDED_KEY_USAGE_new();
-
-	if (ca) {
-		ASN1_BIT_STRING_set_bit(bits, 5, 1); /* keyCertSign */
-		ASN1_BIT_STRING_set_bit(bits, 6, 1); /* cRLSign */
-	} else {
-		ASN1_BIT_STRING_set_bit(bits, 0, 1); /* digitalSignature */
-		sk_ASN1_OBJECT_push(extended, OBJ_nid2obj(NID_server_auth));
-	}
-
-	bool ok = add_extension(x, NID_key_usage, bits, true) &&
-		  (ca || add_extension(x, NID_ext_key_usage, extended, false));
-
-	ASN1_BIT_STRING_free(bits);
-	EXTENDED_KEY_USAGE_free(extended);
-	return ok;
-}
-
-static bool add_subject_key_id(X509 *x)
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned len;
-	ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
-	bool ok = X509_pubkey_digest(x, EVP_sha1(), digest, &len) == 1 &&
-		  ASN1_OCTET_STRING_set(id, digest, (int)len) == 1 &&
-		  add_extension(x, NID_subject_key_identifier, id, false);
-
-	ASN1_OCTET_STRING_free(id);
-	return ok;
-}
-
-static bool add_authority_key_id(X509 *x, X509 *issuer)
-{
-	AUTHORITY_KEYID *id = AUTHORITY_KEYID_new();
-
-	id->keyid = ASN1_OCTET_STRING_dup(X509_get0_subject_key_id(issuer));
-
-	bool ok = add_extension(x, NID_authority_key_identifier, id, false);
-
-	AUTHORITY_KEYID_free(id);
 	return ok;
 }
 
@@ -225,16 +274,27 @@ static bool add_names(X509 *x, const char *const *names, size_t n)
 		GENERAL_NAME_set0_value(g, GEN_DNS, text);
 		sk_GENERAL_NAME_push(list, g);
 	}
-	return add_extension(x, NID_subject_alt_name, list, critical);
+	return X509_add1_ext_i2d(x, NID_subject_alt_name, list, critical, 0) == 1;
 }
 
-static X509 *new_certificate(EVP_PKEY *k, time_t not_before, time_t not_after)
+/* X509_set_pubkey would encode and decode the key, which takes longer than to make it. */
+static bool set_public(X509 *x, const struct key *k)
+{
+	unsigned char *copy = OPENSSL_memdup(k->public, sizeof k->public);
+
+	return copy && X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(x),
+					      OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT,
+					      OBJ_nid2obj(NID_X9_62_prime256v1), copy,
+					      sizeof k->public) == 1;
+}
+
+static X509 *new_certificate(const struct key *k, time_t not_before, time_t not_after)
 {
 	X509 *x = X509_new();
 
 	if (x && X509_set_version(x, X509_VERSION_3) && set_serial(x) &&
 	    ASN1_TIME_set(X509_getm_notBefore(x), not_before) &&
-	    ASN1_TIME_set(X509_getm_notAfter(x), not_after) && X509_set_pubkey(x, k))
+	    ASN1_TIME_set(X509_getm_notAfter(x), not_after) && set_public(x, k))
 		return x;
 	X509_free(x);
 	return NULL;
@@ -266,13 +326,14 @@ static bool set_authority_name(X509 *x)
 	       X509_set_issuer_name(x, X509_get_subject_name(x));
 }
 
-int authority_certify(const struct key *k, time_t not_before, time_t not_after, struct buf *ret,
+int authority_certify(struct key *k, time_t not_before, time_t not_after, struct buf *ret,
 		      struct err *e)
 {
-	auto_of(X509_free) X509 *x = new_certificate(evp(k), not_before, not_after);
+	auto_of(X509_free) X509 *x = new_certificate(k, not_before, not_after);
 
-	if (!x || !add_basic_constraints(x, true) || !add_usage(x, true) ||
-	    !add_subject_key_id(x) || !set_authority_name(x) || !X509_sign(x, evp(k), EVP_sha256()))
+	if (!x || !set_authority_name(x) ||
+	    !add_extensions(x, x, authority_extensions, ELEMENTS(authority_extensions)) ||
+	    !X509_sign(x, signer(k), EVP_sha256()))
 		return failed(e, EIO, "make the certificate of a CA");
 	return write_certificate(x, ret, e);
 }
@@ -280,14 +341,13 @@ int authority_certify(const struct key *k, time_t not_before, time_t not_after, 
 int authority_issue(const struct authority *a, const struct issue *what, struct buf *ret,
 		    struct err *e)
 {
-	auto_of(X509_free) X509 *x =
-		new_certificate(evp(what->key), what->not_before, what->not_after);
+	auto_of(X509_free) X509 *x = new_certificate(what->key, what->not_before, what->not_after);
 
 	if (!x || !set_common_name(X509_get_subject_name(x), what->names[0]) ||
 	    !X509_set_issuer_name(x, X509_get_subject_name(a->certificate)) ||
-	    !add_basic_constraints(x, false) || !add_usage(x, false) || !add_subject_key_id(x) ||
-	    !add_authority_key_id(x, a->certificate) || !add_names(x, what->names, what->n_names) ||
-	    !X509_sign(x, evp(a->key), EVP_sha256()))
+	    !add_extensions(x, a->certificate, site_extensions, ELEMENTS(site_extensions)) ||
+	    !add_names(x, what->names, what->n_names) ||
+	    !X509_sign(x, signer(a->key), EVP_sha256()))
 		return failed(e, EIO, "issue a certificate");
 	return write_certificate(x, ret, e);
 }
@@ -297,7 +357,7 @@ int authority_issue(const struct authority *a, const struct issue *what, struct 
 static X509 *read_certificate(struct pem pem)
 {
 	auto_of(BIO_free_all) BIO *b = BIO_new_mem_buf(pem.text, (int)pem.len);
-	X509 *x = PEM_read_bio_X509(b, NULL, no_passphrase, NULL);
+	X509 *x = PEM_read_bio_X509(b, NULL, NULL, no_passphrase);
 
 	ERR_clear_error();
 	return x;
@@ -310,23 +370,38 @@ static time_t wall(const ASN1_TIME *t)
 	return ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : 0;
 }
 
-int authority_open(struct pem certificate, struct key *k, struct authority **ret, struct err *e)
+static bool is_public_of(const X509 *x, const struct key *k)
 {
-	auto_of(EVP_PKEY_free) EVP_PKEY *mine = evp(k);
-	auto_of(X509_free) X509 *x = read_certificate(certificate);
+	const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(x);
 
+	return bits && bits->length == sizeof k->public &&
+	       memcmp(bits->data, k->public, sizeof k->public) == 0;
+}
+
+static int check_authority(X509 *x, const struct key *k, struct err *e)
+{
 	if (!x)
 		return err_set(e, EBADMSG, "not a certificate (PEM)");
 	if (X509_check_ca(x) != 1 || !X509_get0_subject_key_id(x))
 		return err_set(e, EBADMSG, "not the certificate of a CA");
-	if (X509_check_private_key(x, mine) != 1) {
-		ERR_clear_error();
+	if (!is_public_of(x, k))
 		return err_set(e, EBADMSG, "the certificate is not that of the key");
+	return 0;
+}
+
+int authority_open(struct pem certificate, struct key *k, struct authority **ret, struct err *e)
+{
+	auto_of(X509_free) X509 *x = read_certificate(certificate);
+	int r = check_authority(x, k, e);
+
+	if (r < 0) {
+		key_free(k);
+		return r;
 	}
 
 	struct authority *a = memory_new(sizeof *a);
 
-	a->key = (struct key *)take_ptr(mine);
+	a->key = k;
 	a->certificate = take_ptr(x);
 	*ret = a;
 	return 0;
@@ -346,60 +421,19 @@ time_t authority_ends(const struct authority *a)
 	return wall(X509_get0_notAfter(a->certificate));
 }
 
-/*
- * A P-256 key as EVP_EC_gen and PEM_write_bio_PrivateKey put it (RFC 5958, RFC 5915): only the
- * private number and the public point differ between two of them.
- */
-static const unsigned char p256_head[] = {
-	0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86,
-	0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
-	0x03, 0x01, 0x07, 0x04, 0x6d, 0x30, 0x6b, 0x02, 0x01, 0x01, 0x04, 0x20,
-};
-
-/* The uncompressed public point of such a key, computed from its private number. */
-static bool p256_public(struct pem pem, unsigned char ret[65])
-{
-	static EC_GROUP *group; /* a constant; never freed */
-	auto_of(BIO_free_all) BIO *b = BIO_new_mem_buf(pem.text, (int)pem.len);
-	unsigned char *der = NULL;
-	char *name = NULL, *header = NULL;
-	long len = 0;
-	bool ok = false;
-
-	if (!group)
-		group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
-	if (group && PEM_read_bio(b, &name, &header, &der, &len) && len == 138 &&
-	    memcmp(der, p256_head, sizeof p256_head) == 0) {
-		auto_of(BN_free) BIGNUM *n = BN_bin2bn(der + sizeof p256_head, 32, NULL);
-		auto_of(EC_POINT_free) EC_POINT *p = EC_POINT_new(group);
-
-		ok = n && p && EC_POINT_mul(group, p, n, NULL, NULL, NULL) &&
-		     EC_POINT_point2oct(group, p, POINT_CONVERSION_UNCOMPRESSED, ret, 65, NULL) ==
-			     65;
-		BN_clear(n);
-	}
-	OPENSSL_free(name);
-	OPENSSL_free(header);
-	OPENSSL_clear_free(der, der ? (size_t)len : 0);
-	ERR_clear_error();
-	return ok;
-}
-
 static bool key_goes_with(const X509 *x, struct pem pem)
 {
-	const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(x);
-	unsigned char public[65];
-	struct key *k;
+	struct key *plain = read_plain(pem);
+	bool ok = plain && is_public_of(x, plain);
 
-	if (p256_public(pem, public))
-		return bits && bits->length == 65 && memcmp(bits->data, public, 65) == 0;
-	if (key_parse(pem, &k, NULL) < 0)
-		return false;
+	key_free(plain);
+	if (plain)
+		return ok;
 
-	bool ok = X509_check_private_key(x, evp(k)) == 1;
+	auto_of(EVP_PKEY_free) EVP_PKEY *k = read_key(pem);
 
+	ok = k && X509_check_private_key(x, k) == 1;
 	ERR_clear_error();
-	key_free(k);
 	return ok;
 }
 
@@ -414,42 +448,15 @@ static const char *dns_name(const GENERAL_NAMES *list, int i)
 	return text && strlen(text) == (size_t)ASN1_STRING_length(g->d.dNSName) ? text : NULL;
 }
 
-static bool lists(const GENERAL_NAMES *list, const char *name)
+static void cover(const GENERAL_NAMES *list, const char *const *names, size_t n,
+		  struct certificate *ret, const char **uncovered)
 {
-	for (int i = 0; i < sk_GENERAL_NAME_num(list); i++) {
-		const char *text = dns_name(list, i);
+	size_t n_listed = list ? (size_t)sk_GENERAL_NAME_num(list) : 0;
+	autofree const char **listed = memory_new((n_listed + 1) * sizeof *listed);
 
-		if (text && strcasecmp(text, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool lists_by_wildcard(const GENERAL_NAMES *list, const char *name)
-{
-	const char *dot = strchr(name, '.');
-	autofree char *wildcard = dot && name[0] != '*' ? memory_printf("*%s", dot) : NULL;
-
-	return wildcard && lists(list, wildcard);
-}
-
-static void compare_names(const GENERAL_NAMES *list, const char *const *names, size_t n,
-			  struct certificate *ret, const char **uncovered)
-{
-	size_t listed = 0;
-
-	ret->covers = n > 0;
-	for (size_t i = 0; i < n; i++) {
-		bool is_listed = list && lists(list, names[i]);
-
-		listed += is_listed;
-		if (is_listed || (list && lists_by_wildcard(list, names[i])))
-			continue;
-		if (ret->covers && uncovered)
-			*uncovered = names[i];
-		ret->covers = false;
-	}
-	ret->exact = ret->covers && listed == n && (size_t)sk_GENERAL_NAME_num(list) == n;
+	for (size_t i = 0; i < n_listed; i++)
+		listed[i] = dns_name(list, (int)i);
+	cover_names(listed, n_listed, names, n, ret, uncovered);
 }
 
 static bool issued_by(const X509 *x, const struct authority *a)
@@ -478,7 +485,7 @@ int chain_read(struct pem chain, struct pem key, const char *const *names, size_
 
 	c.not_before = wall(X509_get0_notBefore(x));
 	c.not_after = wall(X509_get0_notAfter(x));
-	compare_names(list, names, n_names, &c, uncovered);
+	cover(list, names, n_names, &c, uncovered);
 	c.key_matches = key_goes_with(x, key);
 	c.internal = issued_by(x, a);
 	*ret = c;

@@ -17,7 +17,7 @@ struct pem {
 	size_t len;
 };
 
-/* A private key. */
+/* A private key, P-256. -EBADMSG: it is something else. */
 struct key;
 int key_new(struct key **ret, struct err *e);
 int key_parse(struct pem pem, struct key **ret, struct err *e);
@@ -27,7 +27,7 @@ void key_free(struct key *k);
 /* A CA: a key and its certificate. */
 struct authority;
 /* A certificate for a CA of this key, signed by itself. */
-int authority_certify(const struct key *k, time_t not_before, time_t not_after, struct buf *ret,
+int authority_certify(struct key *k, time_t not_before, time_t not_after, struct buf *ret,
 		      struct err *e);
 /* Takes k in any case. -EBADMSG: no certificate of a CA, or of another key. */
 int authority_open(struct pem certificate, struct key *k, struct authority **ret, struct err *e);

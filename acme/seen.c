@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "agent/base/memory.h"
+#include "agent/base/own.h"
 
 enum { SAYS_INTERNAL = 1, SAYS_COVERS = 2, SAYS_EXACT = 4, SAYS_KEY = 8 };
 
@@ -44,7 +45,12 @@ uint64_t seen_stat(uint64_t hash, const struct stat *st)
 			     (uint64_t)st->st_size,
 			     (uint64_t)st->st_mode << 32 | st->st_gid };
 
-	return seen_bytes(hash, facts, sizeof facts);
+	/* By words, this is done ten thousand times a pass. */
+	for (size_t i = 0; i < ELEMENTS(facts); i++) {
+		hash = (hash ^ facts[i]) * UINT64_C(0x9E3779B97F4A7C15);
+		hash ^= hash >> 29;
+	}
+	return hash;
 }
 
 /* The site's place, or the free one where it would go. room is not 0. */

@@ -1,0 +1,13 @@
+/* Which names a certificate's names are good for (RFC 6125, 6.4.3). */
+#pragma once
+
+#include <stddef.h>
+
+#include "acme/acme.h"
+
+/*
+ * Sets ret->covers and ret->exact. listed: the certificate's, NULL for one that is no DNS name.
+ * uncovered: if not NULL, the first wanted name that is not covered; untouched if all are.
+ */
+void cover_names(const char *const *listed, size_t n_listed, const char *const *wanted,
+		 size_t n_wanted, struct certificate *ret, const char **uncovered);
