@@ -20,7 +20,7 @@
 #include "agent/base/own.h"
 
 #define PROBE_FIRST (2 * USEC_PER_MSEC)
-#define PROBE_MAX   (100 * USEC_PER_MSEC)
+#define PROBE_MAX   (20 * USEC_PER_MSEC)
 
 static void trial(struct unit *u);
 

@@ -26,6 +26,7 @@ struct flight {
 	bool by_activation;   /* a trial is a whole publishing */
 	bool in_force_passes; /* the check command was asked about it, in this flight */
 	bool touched;         /* there is something to publish besides the suspects */
+	bool leaving;         /* some members leave with it */
 	struct member **suspects;
 	struct bisect bisect;
 	uint64_t generation; /* staged; 0: none */
