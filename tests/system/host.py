@@ -154,7 +154,8 @@ acme = {{ issuer = "internal"; }};
             **options,
         )
 
-    def start(self, *words, prefix=()):
+    def launch(self, *words, prefix=()):
+        """Starts the agent and waits for nothing."""
         with open(self.log, "ab") as log:
             self.agent = subprocess.Popen(
                 [*prefix, self.webspaces, "--config", self.config, "run", *words],
@@ -162,6 +163,9 @@ acme = {{ issuer = "internal"; }};
                 stdout=log,
                 stderr=log,
             )
+
+    def start(self, *words, prefix=()):
+        self.launch(*words, prefix=prefix)
         wait_for("the agent's door", lambda: self.alive() or self.agent.poll() is not None, 60)
         assert self.agent.poll() is None, self.journal()
         return self
