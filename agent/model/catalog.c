@@ -84,7 +84,7 @@ static void look_at(struct catalog *c, int dir, const char *name, const struct s
 		item_set_absent(c, it, false, now);
 		return;
 	}
-	if (!it->exists)
+	if (!it->exists && it->loaded)
 		item_touch(c, it);
 	item_set_exists(c, it, true);
 	it->round = c->round;
@@ -148,6 +148,7 @@ static void settle_entry(struct catalog *c, struct item *it)
 	struct entry *entry = &it->entry;
 
 	it->touched = false;
+	it->told = true;
 	if (it->names_changed)
 		item_settle_names(c, it);
 	entry->from_good = entry->webspace && (entry->problem || !it->exists);

@@ -23,7 +23,7 @@ struct entry {
 	const char *problem; /* why the file as it is now does not load; NULL: it does */
 	const char *lost;    /* names it wants but another has, in a sentence; NULL: none */
 	bool from_good;      /* in force is the last known good text, not the file */
-	bool elsewhere;      /* `hosts` places it on other hosts: treated as absent */
+	bool elsewhere; /* `hosts` places it on other hosts: treated as absent, and not told if it never was here */
 	time_t absent_since; /* wall time of the first look that missed the file; 0: it is there */
 	bool held;           /* its removal waits for `webspaces confirm` */
 	bool going;          /* to be taken out of service now */

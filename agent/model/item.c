@@ -246,19 +246,19 @@ void item_set_absent(struct catalog *c, struct item *it, bool elsewhere, time_t 
 {
 	bool changed = item_set_text(&it->entry.problem, NULL);
 
-	if (it->entry.elsewhere != elsewhere || changed)
-		item_touch(c, it);
+	changed |= it->entry.elsewhere != elsewhere || it->entry.absent_since == 0;
 	it->entry.elsewhere = elsewhere;
-	if (it->entry.absent_since == 0) {
+	if (it->entry.absent_since == 0)
 		it->entry.absent_since = now;
-		item_touch(c, it);
-	}
 	if (it->entry.going)
 		return;
-	if (it->loaded)
+	if (it->loaded) {
 		table_set(&c->absent, it->name, it);
-	else if (!elsewhere)
+		if (changed)
+			item_touch(c, it);
+	} else if (!elsewhere || it->told) {
 		item_set_going(c, it); /* never in force: nothing to be careful with */
+	}
 }
 
 void item_put_problem(struct catalog *c, struct item *it, char *text)

@@ -22,6 +22,7 @@ struct item {
 	bool claims;              /* its names are in the conflict index */
 	bool names_changed;       /* `derived` and `lost` are to be made again */
 	bool touched;             /* in c->touched */
+	bool told;                /* the caller knows of it */
 	bool confirmed;
 	char name[];
 };

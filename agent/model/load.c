@@ -6,6 +6,9 @@
  *
  * Presets are values in the same syntax and go the same way, once per host; a
  * webspace then begins as a copy of the host's defaults and shares their texts.
+ *
+ * libconfig 1.5 leaks the last text before a syntax error: at most a file's size
+ * for each look at a file that is broken in a new way.
  */
 #include "agent/model/load.h"
 

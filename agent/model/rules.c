@@ -134,7 +134,7 @@ static void check_paths(const struct rules *r, const struct php_settings *php)
 
 /* sockaddr_un has 107 bytes for a path, and php-fpm cuts a longer one without a word. */
 #define SOCKET_PATH_MAX 107
-#define MASTER_ID_MAX   24 /* "8.2-03.1234567890" and some */
+#define MASTER_ID_MAX   31 /* "8.2-u4294967295.4294967295.1000" */
 
 static void check_socket(const struct rules *r, const struct host *h, const struct webspace *w)
 {

@@ -358,7 +358,7 @@ static void a_webspace_for_other_hosts_is_as_if_absent(void **state)
 	file("alice.conf", "hosts = [\"web2\"];");
 	file("bob.conf", "hosts = [\"web*\"];");
 	file("carol.conf", "");
-	assert_string_equal(look(), " alice bob carol");
+	assert_string_equal(look(), " bob carol");
 	assert_true(entry("alice")->elsewhere);
 	assert_null(entry("alice")->webspace);
 	assert_false(entry("bob")->elsewhere);
@@ -367,6 +367,17 @@ static void a_webspace_for_other_hosts_is_as_if_absent(void **state)
 	assert_string_equal(names("carol"), "carol.base.org");
 	now += 30;
 	assert_string_equal(look(), " carol!");
+	catalog_forget(catalog, "carol");
+	assert_string_equal(look(), "");
+	assert_true(entry("carol")->elsewhere);
+	file("dave.conf", "nonsense");
+	assert_string_equal(look(), " dave");
+	file("dave.conf", "hosts = [\"web2\"];");
+	assert_string_equal(look(), " dave!");
+	catalog_forget(catalog, "dave");
+	file("dave.conf", "");
+	assert_string_equal(look(), " dave");
+	assert_string_equal(names("dave"), "dave.base.org");
 }
 
 static void the_first_holder_keeps_a_name(void **state)
@@ -448,7 +459,7 @@ static void name_and_base_domain_belong_to_the_webspace_alone(void **state)
 	assert_string_equal(names("bob"),
 			    "alice.base.org,w.alice.base.org,shop.base.org,*.base.org");
 	file("alice.conf", "");
-	assert_string_equal(look(), " alice bob");
+	assert_string_equal(look(), " bob alice");
 	assert_string_equal(names("alice"), "alice.base.org");
 	assert_string_equal(names("bob"), "shop.base.org,*.base.org");
 	assert_non_null(strstr(entry("bob")->lost, "w.alice.base.org belongs to alice"));
