@@ -80,6 +80,18 @@ static int open_one(int dir, uint64_t n, struct err *e)
 	return path_open(dir, number_of(n).text, O_RDONLY | O_DIRECTORY, e);
 }
 
+/*
+ * The disk begins to write while the check runs, so that generation_sync, which the loop waits
+ * for, finds little left to do.
+ */
+static void begin_writing(int d, const char *name)
+{
+	autofd int fd = openat(d, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 int generation_write(int dir, uint64_t n, const struct unit_file files[static UNIT_FILES],
 		     struct err *e)
 {
@@ -98,6 +110,8 @@ int generation_write(int dir, uint64_t n, const struct unit_file files[static UN
 				     files[i].text.len, PUT_BATCH, e);
 		if (r < 0)
 			return r;
+		if (r > 0)
+			begin_writing(d, files[i].name);
 	}
 	return 0;
 }

@@ -38,7 +38,7 @@ struct manager_type {
 	 */
 	int (*start)(void *manager, const struct daemon_spec *spec, daemon_ended_fn *ended,
 		     void *data, struct daemon **ret, struct err *e);
-	/* Finds one that runs already, by pid file and command line. -ESRCH: none does. */
+	/* Finds one that runs already, by pid file and command line. -ESRCH: none does; what a dead one left is ended. */
 	int (*adopt)(void *manager, const struct daemon_spec *spec, daemon_ended_fn *ended,
 		     void *data, struct daemon **ret, struct err *e);
 	/* Sends it a signal (SIGHUP reload, SIGQUIT graceful end, SIGKILL with all its processes). */

@@ -194,7 +194,6 @@ static int direct_start(void *manager, const struct daemon_spec *spec, daemon_en
 {
 	struct direct *m = manager;
 	autofd int log = open_log(m, spec->log_file, e);
-	pid_t before = spec->pid_file ? read_pid(spec->pid_file) : 0;
 	off_t log_begin = log < 0 ? 0 : lseek(log, 0, SEEK_END);
 	struct direct_daemon *d;
 	struct spawned process;
@@ -202,9 +201,6 @@ static int direct_start(void *manager, const struct daemon_spec *spec, daemon_en
 
 	if (log < 0 && spec->log_file)
 		return log;
-	/* A master and an agent were both killed: what the master left holds the sockets. */
-	if (before > 0 && !process_runs(before, spec->argv[0]))
-		(void)orphans_end(before, spec->argv[0]);
 	r = spawn_start(
 		&(struct spawn){
 			.argv = spec->argv, .env = spec->env, .out = log, .new_session = true },
@@ -270,6 +266,9 @@ static int direct_adopt(void *manager, const struct daemon_spec *spec, daemon_en
 	autofd int fd = pid > 0 ? pidfd_open(pid, 0) : -1;
 	struct direct_daemon *d;
 
+	/* A master and its agent were both killed: what the master left holds the sockets. */
+	if (pid > 0 && !process_runs(pid, spec->argv[0]))
+		(void)orphans_end(pid, spec->argv[0]);
 	/* Looked at after the descriptor was taken, and alive after that: it is this process. */
 	if (fd < 0 || !process_runs(pid, spec->argv[0]) || !title_has(pid, mark_of(spec->argv)) ||
 	    has_ended(fd))

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/base/clock.h"
@@ -328,6 +329,28 @@ static void a_later_agent_finds_nginx_as_it_is(void **state)
 	assert_int_equal(nginx_pid(), before);
 }
 
+static void what_a_master_left_that_died_unseen_is_cleared_away(void **state)
+{
+	pid_t before;
+
+	(void)state;
+	make_page(0);
+	serve(0, "");
+	publish();
+	before = nginx_pid();
+	close_agent();
+	assert_int_equal(kill(before, SIGKILL), 0);
+	(void)waitpid(before, NULL, 0);
+	assert_page("user0.test", "page of user0"); /* its workers live on */
+	memset(t.counts, 0, sizeof(t.counts));
+	open_agent();
+	serve(0, "");
+	publish();
+	assert_int_equal(t.counts[REPORT_HOST_FAULT], 0);
+	assert_int_not_equal(nginx_pid(), before);
+	assert_page("user0.test", "page of user0");
+}
+
 static void a_taken_port_is_the_hosts_fault_and_its_holder_named(void **state)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
@@ -412,6 +435,7 @@ int main(void)
 		CASE(sites_are_served_and_changes_followed),
 		CASE(a_killed_master_comes_back),
 		CASE(a_later_agent_finds_nginx_as_it_is),
+		CASE(what_a_master_left_that_died_unseen_is_cleared_away),
 		CASE(a_taken_port_is_the_hosts_fault_and_its_holder_named),
 		CASE(a_withdrawn_site_is_gone),
 		CASE(a_change_of_one_of_ten_thousand_sites),
