@@ -4,8 +4,6 @@
  * commit hook or a CI job can ask before a host does. Names that two webspaces
  * want are problems here too: of the one that would go without.
  */
-#include "agent/cmd_check.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "agent/base/memory.h"
@@ -22,23 +19,7 @@
 #include "agent/model/conflict.h"
 #include "agent/model/load.h"
 #include "agent/model/names.h"
-
-static const char help[] =
-	"Usage: webspaces [--config FILE] check [PATH...]\n"
-	"\n"
-	"Validates configuration: webspaces' files (NAME.conf), directories of them, and\n"
-	"the host's file that --config names. Without PATH: the host's config_dir. In a\n"
-	"directory also names that two webspaces want are told. Needs no root and no\n"
-	"daemons, changes nothing.\n"
-	"\n"
-	"Every problem is a line on stderr: file:line: key: what is wrong\n"
-	"\n"
-	"Exit status: 0 all is well, 1 there are problems, 64 wrong usage.\n"
-	"\n"
-	"Examples:\n"
-	"  webspaces check\n"
-	"  webspaces check /etc/webspaces.d/alice.conf\n"
-	"  webspaces --config ci/webspaces.conf check webspaces.d/   # in a commit hook\n";
+#include "agent/verb.h"
 
 struct check {
 	const struct host *host;
@@ -172,30 +153,20 @@ static void check_path(struct check *c, const char *path)
 	clear_webspaces(c);
 }
 
-/* The host's file was named by the user, or is where it is by preset and may be absent. */
-#define PRESET_CONFIG "/etc/webspaces/webspaces.conf"
-
-int cmd_check(int argc, char **argv, const char *config_file)
+static int run(const struct invocation *in)
 {
-	bool preset = !config_file || strcmp(config_file, PRESET_CONFIG) == 0;
 	struct host *host = NULL;
 	struct check c = { 0 };
 	int status;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		fputs(help, stdout);
-		return 0;
-	}
-	for (int i = 1; i < argc; i++)
-		if (argv[i][0] == '-') {
-			fprintf(stderr, "webspaces: check has no option %s\n", argv[i]);
-			return EX_USAGE;
-		}
-	if (load_host(preset ? PRESET_CONFIG : config_file, preset, &host, &c.problems) == 0) {
+	for (int i = 0; i < in->argc; i++)
+		if (in->argv[i][0] == '-')
+			return verb_usage(in, "no option %s", in->argv[i]);
+	if (load_host(in->config_file, !in->config_given, &host, &c.problems) == 0) {
 		c.host = host;
-		for (int i = 1; i < argc; i++)
-			check_path(&c, argv[i]);
-		if (argc < 2)
+		for (int i = 0; i < in->argc; i++)
+			check_path(&c, in->argv[i]);
+		if (in->argc == 0)
 			check_directory(&c, host->config_dir);
 	}
 	problems_sort(&c.problems);
@@ -205,3 +176,24 @@ int cmd_check(int argc, char **argv, const char *config_file)
 	host_free(host);
 	return status;
 }
+
+const struct verb check_verb = {
+	.name = "check",
+	.summary = "validates configuration files or directories; no root, no daemons",
+	.page = "Usage: webspaces [--config FILE] check [PATH...]\n"
+		"\n"
+		"Validates configuration: webspaces' files (NAME.conf), directories of them, and\n"
+		"the host's file that --config names. Without PATH: the host's config_dir. In a\n"
+		"directory also names that two webspaces want are told. Needs no root and no\n"
+		"daemons, changes nothing.\n"
+		"\n"
+		"Every problem is a line on stderr: file:line: key: what is wrong\n"
+		"\n"
+		"Exit status: 0 all is well, 1 there are problems, 64 wrong usage.\n"
+		"\n"
+		"Examples:\n"
+		"  webspaces check\n"
+		"  webspaces check /etc/webspaces.d/alice.conf\n"
+		"  webspaces --config ci/webspaces.conf check webspaces.d/   # in a commit hook\n",
+	.run = run,
+};

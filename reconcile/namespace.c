@@ -121,19 +121,47 @@ static int unshare_and_return(struct err *e)
 	return r < 0 ? r : take_fd(made);
 }
 
-static int make_named(const char *dir, const char *name, struct err *e)
+/*
+ * A namespace can only be named in an older one, or the two could hold each
+ * other for ever (EINVAL). The kernel tells by their numbers, which since 6.18
+ * each processor takes from a batch of its own: a new one may look older.
+ */
+static int make_and_bind(const char *name, struct err *e)
 {
-	autofd int ns = -1;
-	int r = prepare_name(dir, name, e);
+	autofd int ns = unshare_and_return(e);
 
-	if (r < 0)
-		return r;
-	ns = unshare_and_return(e);
 	if (ns < 0)
 		return ns;
 	if (mount(path_of_fd(ns).text, name, NULL, MS_BIND, NULL) < 0)
 		return err_sys(e, "bind the namespace on %s", name);
 	return take_fd(ns);
+}
+
+/* So it is made on one processor after the other until it looks new. */
+static int make_on_any_cpu(const char *name, struct err *e)
+{
+	cpu_set_t allowed, one;
+	int r = make_and_bind(name, e);
+
+	if (r != -EINVAL || sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		return r;
+	for (size_t cpu = 0; r == -EINVAL && cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (sched_setaffinity(0, sizeof(one), &one) == 0)
+			r = make_and_bind(name, e);
+	}
+	(void)sched_setaffinity(0, sizeof(allowed), &allowed);
+	return r;
+}
+
+static int make_named(const char *dir, const char *name, struct err *e)
+{
+	int r = prepare_name(dir, name, e);
+
+	return r < 0 ? r : make_on_any_cpu(name, e);
 }
 
 int namespace_enter(const struct host *host, bool create, bool *ret_in, struct err *e)

@@ -26,7 +26,7 @@ void ownership_close(struct ownership *o);
 int ownership_note(struct world *w, const char *name, const char *kind, const char *item,
 		   struct err *e);
 bool ownership_has(struct world *w, const char *name, const char *kind, const char *item);
-/* item NULL: every item of the kind. The record of nothing is removed. 1: changed, 0: was not there. */
+/* item NULL: every item of the kind; kind NULL too: all. The record of nothing is removed. 1: changed, 0: was not there. */
 int ownership_forget(struct world *w, const char *name, const char *kind, const char *item,
 		     struct err *e);
 /* The items of this kind, in the slice's arena, in the order of their making. */

@@ -299,6 +299,19 @@ int php_fragment(const struct host *host, const struct webspace *webspace,
 	return 0;
 }
 
+int php_render_alone(const struct host *host, const struct webspace *webspace,
+		     const struct php_facts *facts, struct buf *ret, struct err *e)
+{
+	struct buf sections[RENDER_SECTIONS] = { 0 };
+	int r = php_fragment(host, webspace, facts, sections, e);
+
+	if (r >= 0)
+		buf_add(ret, sections[SECTION_POOL].data, sections[SECTION_POOL].len);
+	for (size_t i = 0; i < RENDER_SECTIONS; i++)
+		buf_clear(&sections[i]);
+	return r;
+}
+
 /* The longest any request of these pools may take, in seconds. */
 static unsigned longest_request(const struct text_view (*sections)[RENDER_SECTIONS], size_t n)
 {

@@ -73,6 +73,10 @@ int php_fragment(const struct host *host, const struct webspace *webspace,
 		 const struct php_facts *facts, struct buf sections[static RENDER_SECTIONS],
 		 struct err *e);
 
+/* `render NAME php`: the webspace's pool. Nothing where it has none. */
+int php_render_alone(const struct host *host, const struct webspace *webspace,
+		     const struct php_facts *facts, struct buf *ret, struct err *e);
+
 /*
  * The master's php-fpm.conf: [global], a pool of our own, the webspaces' pools. It takes
  * ${WEBSPACES_RUN} (the directory of its sockets and its pid file) and ${WEBSPACES_GENERATION}

@@ -101,6 +101,8 @@ static int step_into(int dir, const char *name, mode_t mode, int *made)
 	return take_fd(fd);
 }
 
+#define PARENT_MODE 0755
+
 int path_make_dirs(const char *path, mode_t mode, struct err *e)
 {
 	autofd int at = -1;
@@ -119,7 +121,9 @@ int path_make_dirs(const char *path, mode_t mode, struct err *e)
 
 	copy = memory_dup(path);
 	for (char *name = strtok_r(copy, "/", &rest); name; name = strtok_r(NULL, "/", &rest)) {
-		next = step_into(at, name, mode, &made);
+		bool is_last = rest[strspn(rest, "/")] == '\0';
+
+		next = step_into(at, name, is_last ? mode : PARENT_MODE, &made);
 		if (next < 0)
 			return err_set(e, -next, "make %s: %s: %s", path, name, strerror(-next));
 		close(at);

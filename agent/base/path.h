@@ -29,7 +29,7 @@ int path_open_same_mount(int dir, const char *path, int flags, struct err *e);
 /* Opens an absolute path of the host's own (may have links): O_DIRECTORY. */
 int path_open_dir(const char *path, struct err *e);
 
-/* Makes the directory and its parents (root's own places, mode for new ones). 1: made, 0: was there. */
+/* Makes the directory with this mode, and its parents (0755) where they are missing: root's own places. 1: made, 0: was there. */
 int path_make_dirs(const char *path, mode_t mode, struct err *e);
 
 /* Reads a whole file, at most max_bytes (else -EFBIG). *ret_text is the caller's; NUL-terminated. */

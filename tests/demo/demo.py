@@ -18,9 +18,8 @@ from host import Host, acl, wait_for  # noqa: E402
 
 PAGE = """<?php
 header('Content-Type: text/plain');
-$me = posix_getuid();
-echo "Hello from {$_SERVER['USER']}: PHP ", PHP_VERSION, " runs as uid $me, and sees / as: ",
-    implode(' ', array_diff(scandir('/'), ['.', '..'])), "\\n";
+echo "Hello from {$_SERVER['USER']}: PHP ", PHP_VERSION, " runs as uid ", posix_getuid(), ", this file is ", __FILE__,
+    ", and / is ", implode(' ', array_diff(@scandir('/') ?: ['closed to scripts'], ['.', '..'])), "\\n";
 """
 
 
@@ -64,7 +63,7 @@ def append(path, text):
 def serve(host):
     say("Two files are dropped: alice.conf is empty, bob.conf asks for a little more.")
     host.drop("alice")
-    host.drop("bob", 'php = { memory_limit = "64M"; max_children = 2; };\n')
+    host.drop("bob", 'php = { memory_limit = "64M"; open_basedir = "none"; };\n')
     started = time.monotonic()
     host.wait_ready("alice", "bob")
     show("both ready after", f"{time.monotonic() - started:.2f} s")

@@ -19,7 +19,10 @@ import time
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WEBSPACES = os.environ.get("WEBSPACES", os.path.join(REPOSITORY, "build", "webspaces"))
 
-INDEX_PHP = "<?php header('Content-Type: text/plain'); echo 'uid=', posix_getuid(), ' root=', implode(',', scandir('/')), \"\\n\";"
+INDEX_PHP = """<?php
+header('Content-Type: text/plain');
+echo 'uid=', posix_getuid(), ' file=', __FILE__, ' cwd=', getcwd(), ' root=', implode(',', @scandir('/') ?: []), "\\n";
+"""
 
 
 class Timeout(AssertionError):

@@ -3,14 +3,17 @@
 import pwd
 
 
-def test_an_empty_file_becomes_a_served_site(host):  # G6 A1 C1
+def test_an_empty_file_becomes_a_served_site(host):  # G6 A1 B4 B11 C1
     host.add("alice")
     response = host.wait_answers("alice", https=True)
     uid = pwd.getpwnam("alice").pw_uid
-    assert f"uid={uid} " in response.text
-    assert response.text.split("root=")[1].strip().split(",") == [
-        ".", "..", ".base", "data", "dev", "etc", "log", "tmp", "usr"
-    ]
+    assert response.text.startswith(f"uid={uid} file=/data/index.php ")
+
+
+def test_php_sees_the_jail_as_its_root(host):  # B4
+    host.add("alice", text='php = { open_basedir = "none"; };')
+    root = host.wait_answers("alice", https=True).text.split("root=")[1].strip().split(",")
+    assert root == [".", "..", ".base", "data", "dev", "etc", "log", "tmp", "usr"]
 
 
 def test_http_redirects_to_https(host):  # C13

@@ -1,0 +1,411 @@
+/*
+ * Names travel here, nothing else: a hint says where to look, the catalog says
+ * what is desired there, reconcile makes it so. Watchers and reconcile never
+ * meet. Whatever is lost on the way is found by the look at everything that
+ * runs every full_pass_s.
+ */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/ids.h"
+#include "agent/base/log.h"
+#include "agent/base/memory.h"
+#include "agent/base/own.h"
+#include "agent/base/path.h"
+#include "agent/control.h"
+#include "agent/journal.h"
+#include "agent/status.h"
+#include "watchers/watchers.h"
+
+struct agent {
+	struct agent_config config;
+	int lock; /* -1: none (plan) */
+	struct loop *loop;
+	struct catalog *catalog;
+	struct reconcile *reconcile;
+	struct watchers *watchers; /* these three only while it stays */
+	struct status *status;
+	struct control *control;
+	struct loop_source *sources[3], *look_again, *files_again;
+	char *problem; /* why config_dir cannot be read; NULL: it can */
+	bool loaded, ready;
+};
+
+const struct catalog *agent_catalog(const struct agent *a)
+{
+	return a->catalog;
+}
+
+const struct reconcile *agent_reconcile(const struct agent *a)
+{
+	return a->reconcile;
+}
+
+const char *agent_problem(const struct agent *a)
+{
+	return a->problem;
+}
+
+/* Files → desired state ------------------------------------------------- */
+
+static void on_changed(struct entry *entry, void *data)
+{
+	struct agent *a = data;
+
+	if (!a->loaded)
+		return; /* load() hands over all of them at once */
+	if (entry->going)
+		reconcile_take(a->reconcile, entry->name);
+	else
+		reconcile_set(a->reconcile, entry->name, entry->webspace, entry->problem,
+			      entry->lost);
+	if (entry->held)
+		log_entry(&(struct log_entry){ .level = LOG_WARNING,
+					       .id = ID_REMOVAL_HELD,
+					       .webspace = entry->name },
+			  "%s: its file is gone; the removal is held until 'webspaces confirm'",
+			  entry->name);
+}
+
+static void tell_host_status(struct agent *a)
+{
+	struct status_host host = {
+		.generation = reconcile_generation(a->reconcile),
+		.revision = catalog_revision(a->catalog),
+		.held = catalog_held(a->catalog),
+		.problem = a->problem,
+	};
+	struct err e;
+
+	if (a->status && status_write_host(a->status, &host, &e) < 0)
+		log_error("status: %s", e.text);
+}
+
+static void set_problem(struct agent *a, const char *text)
+{
+	if (text && (!a->problem || strcmp(text, a->problem) != 0))
+		log_error("%s; everything stays as it is", text);
+	if (!text && a->problem)
+		log_notice("the directory of webspaces can be read again");
+	free(a->problem);
+	a->problem = memory_dup(text);
+}
+
+/* A removal in its time of grace wants a second look when that has passed. */
+static void plan_next_look(struct agent *a)
+{
+	time_t next = catalog_next_look(a->catalog), now = clock_wall();
+	uint64_t seconds = next > now ? (uint64_t)(next - now) : 0;
+
+	if (a->look_again)
+		loop_timer_set(a->look_again,
+			       next ? clock_usec() + seconds * USEC_PER_SEC : UINT64_MAX);
+}
+
+static void look_at_file(struct agent *a, const char *name)
+{
+	struct err e;
+	int r = name ? catalog_look(a->catalog, name, clock_wall(), on_changed, a, &e)
+		     : catalog_look_all(a->catalog, clock_wall(), on_changed, a, &e);
+
+	set_problem(a, r < 0 ? e.text : NULL);
+	plan_next_look(a);
+	tell_host_status(a);
+}
+
+/* Hints ------------------------------------------------------------------ */
+
+static void on_hint(enum hint hint, const char *name, void *data)
+{
+	struct agent *a = data;
+
+	if (hint == HINT_FILE)
+		look_at_file(a, name);
+	else if (hint == HINT_HOME)
+		reconcile_look(a->reconcile, name);
+	else
+		reconcile_look_host(a->reconcile);
+}
+
+static void on_look_again(void *data)
+{
+	look_at_file(data, NULL);
+}
+
+static void on_files_again(void *data)
+{
+	struct agent *a = data;
+
+	look_at_file(a, NULL);
+	loop_timer_set(a->files_again,
+		       clock_usec() + a->config.host->reconcile.full_pass_s * USEC_PER_SEC);
+}
+
+static void on_hangup(void *data)
+{
+	struct agent *a = data;
+
+	loop_notify("RELOADING=1");
+	look_at_file(a, NULL);
+	reconcile_look_host(a->reconcile);
+	reconcile_look(a->reconcile, NULL);
+	loop_notify("READY=1");
+}
+
+static void on_terminate(void *data)
+{
+	struct agent *a = data;
+
+	loop_notify("STOPPING=1");
+	loop_stop(a->loop, 0);
+}
+
+/* Reports ---------------------------------------------------------------- */
+
+/* New directories are watched as soon as they are there, and again when made anew. */
+static void watch_home(struct agent *a, const struct subject *s)
+{
+	struct err e;
+
+	if (!a->watchers || s->conditions[CONDITION_DIRECTORIES].status != CONDITION_TRUE)
+		return;
+	if (watchers_home(a->watchers, s->name, &e) < 0)
+		log_warning("%s: not watched, looked at once a pass instead: %s", s->name, e.text);
+}
+
+static void on_status(struct agent *a, const struct report *r)
+{
+	struct err e;
+
+	watch_home(a, r->subject);
+	if (a->status && status_write(a->status, r->subject, &e) < 0)
+		log_error("status: %s", e.text);
+}
+
+static void on_removed(struct agent *a, const char *name)
+{
+	struct err e;
+
+	if (a->watchers)
+		watchers_forget(a->watchers, name);
+	if (a->status && status_forget(a->status, name, &e) < 0)
+		log_error("status: %s", e.text);
+	catalog_forget(a->catalog, name);
+	plan_next_look(a);
+}
+
+static void on_idle(struct agent *a)
+{
+	char state[128];
+
+	tell_host_status(a);
+	if (a->config.mode != AGENT_RUN) {
+		loop_stop(a->loop, 0);
+		return;
+	}
+	snprintf(state, sizeof(state), "%sSTATUS=%zu webspaces, generation %llu",
+		 a->ready ? "" : "READY=1\n", reconcile_subjects(a->reconcile)->count,
+		 (unsigned long long)reconcile_generation(a->reconcile));
+	loop_notify(state);
+	a->ready = true;
+}
+
+static void on_report(const struct report *r, void *data)
+{
+	struct agent *a = data;
+	autofree char *name = NULL;
+
+	if (a->config.report)
+		a->config.report(r, a->config.data);
+	if (a->config.mode != AGENT_PLAN)
+		journal_report(r, catalog_revision(a->catalog));
+	switch (r->kind) {
+	case REPORT_CHANGED:
+		if (a->watchers && r->resource && strcmp(r->resource, "mount") == 0)
+			watchers_own_mounts(a->watchers, r->subject ? r->subject->name : NULL);
+		if (r->subject && r->resource && strcmp(r->resource, "directory") == 0)
+			watch_home(a, r->subject);
+		break;
+	case REPORT_STATUS:
+		on_status(a, r);
+		break;
+	case REPORT_REMOVED:
+		name = memory_dup(r->subject->name);
+		on_removed(a, name);
+		break;
+	case REPORT_IDLE:
+		on_idle(a);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What can be asked at the door. */
+static void answer_door(const char *verb, const char *word, bool *ret_ok, struct buf *ret_message,
+			void *data)
+{
+	struct agent *a = data;
+
+	*ret_ok = true;
+	if (strcmp(verb, "confirm") == 0) {
+		int n = catalog_confirm(a->catalog, on_changed, a);
+
+		tell_host_status(a);
+		buf_printf(ret_message, n ? "%d removals go on" : "no removal is held", n);
+	} else if (strcmp(verb, "look") == 0) {
+		look_at_file(a, word);
+		reconcile_look(a->reconcile, word);
+	} else if (strcmp(verb, "serves") == 0) {
+		*ret_ok = word &&
+			  (catalog_get(a->catalog, word) || reconcile_subject(a->reconcile, word));
+	} else if (strcmp(verb, "alive") != 0) {
+		*ret_ok = false;
+		buf_printf(ret_message, "unknown verb '%s'", verb);
+	}
+}
+
+/* Opening and closing ---------------------------------------------------- */
+
+static int open_watchers(struct agent *a, struct err *e)
+{
+	const struct host *host = a->config.host;
+	const char **files = memory_new((host->base.count + 3) * sizeof(*files));
+	struct watchers_config config = {
+		.loop = a->loop,
+		.config_dir = host->config_dir,
+		.home_root = host->home_root,
+		.host_files = files,
+		.settle_ms = host->reconcile.settle_ms,
+		.hint = on_hint,
+		.data = a,
+	};
+	size_t n = 0;
+	int r;
+
+	files[n++] = "/etc/passwd";
+	files[n++] = "/etc/group";
+	for (size_t i = 0; i < host->base.count; i++)
+		files[n++] = host->base.items[i];
+	r = watchers_open(&config, &a->watchers, e);
+	free(files);
+	return r;
+}
+
+static void open_timers(struct agent *a)
+{
+	uint64_t pass_usec = a->config.host->reconcile.full_pass_s * USEC_PER_SEC;
+
+	a->look_again = loop_timer(a->loop, UINT64_MAX, on_look_again, a);
+	a->files_again = loop_timer(a->loop, clock_usec() + pass_usec, on_files_again, a);
+	a->sources[0] = loop_signal(a->loop, SIGHUP, on_hangup, a);
+	a->sources[1] = loop_signal(a->loop, SIGTERM, on_terminate, a);
+	a->sources[2] = loop_signal(a->loop, SIGINT, on_terminate, a);
+}
+
+/* What a staying agent has besides: the watchers first, so that nothing changes unseen. */
+static int open_staying(struct agent *a, struct err *e)
+{
+	int r = open_watchers(a, e);
+
+	if (r == 0)
+		r = control_open(a->config.host, a->loop, answer_door, a, &a->control, e);
+	open_timers(a);
+	return r;
+}
+
+static void load(struct agent *a)
+{
+	struct table_entry *it;
+	struct err e;
+
+	look_at_file(a, NULL);
+	table_each (catalog_entries(a->catalog), it)
+		on_changed(it->value, a);
+	a->loaded = true;
+	reconcile_loaded(a->reconcile);
+	if (a->status && status_sweep(a->status, reconcile_subjects(a->reconcile), &e) < 0)
+		log_error("status: %s", e.text);
+}
+
+static int open_parts(struct agent *a, struct err *e)
+{
+	const struct host *host = a->config.host;
+	bool dry = a->config.mode == AGENT_PLAN;
+	struct reconcile_config config = {
+		.host = host,
+		.dry = dry,
+		.one_shot = a->config.mode != AGENT_RUN,
+		.report = on_report,
+		.data = a,
+	};
+	int r = loop_open(&a->loop, e);
+
+	config.loop = a->loop;
+	if (r == 0)
+		r = catalog_open(host, !dry, &a->catalog, e);
+	if (r == 0 && !dry)
+		r = status_open(host, &a->status, e);
+	if (r == 0)
+		r = reconcile_open(&config, &a->reconcile, e);
+	if (r == 0 && a->config.mode == AGENT_RUN)
+		r = open_staying(a, e);
+	return r;
+}
+
+int agent_open(const struct agent_config *config, struct agent **ret, struct err *e)
+{
+	struct agent *a;
+	int r = path_require_kernel(e), lock = -1;
+
+	if (r == 0 && config->mode != AGENT_PLAN)
+		r = lock = control_lock(config->host, e);
+	if (r < 0)
+		return r;
+	a = memory_new(sizeof(*a));
+	a->config = *config;
+	a->lock = lock;
+	r = open_parts(a, e);
+	if (r < 0) {
+		agent_close(a);
+		return r;
+	}
+	*ret = a;
+	return 0;
+}
+
+int agent_loop(struct agent *a, struct err *e)
+{
+	int r;
+
+	load(a);
+	r = loop_run(a->loop);
+	return r < 0 ? err_set(e, -r, "event loop: %s", strerrordesc_np(-r)) : 0;
+}
+
+void agent_close(struct agent *a)
+{
+	if (!a)
+		return;
+	for (size_t i = 0; i < ELEMENTS(a->sources); i++)
+		loop_drop(a->sources[i]);
+	loop_drop(a->look_again);
+	loop_drop(a->files_again);
+	control_close(a->control);
+	watchers_close(a->watchers);
+	reconcile_close(a->reconcile);
+	status_close(a->status);
+	catalog_close(a->catalog);
+	loop_close(a->loop);
+	if (a->lock >= 0)
+		close(a->lock);
+	free(a->problem);
+	free(a);
+}

@@ -1,0 +1,88 @@
+/* The program: global options, then the table of subcommands. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/own.h"
+#include "agent/verb.h"
+
+static const struct verb *const verbs[] = {
+	&run_verb,     &apply_verb,  &plan_verb,  &check_verb,  &status_verb,  &render_verb,
+	&options_verb, &mounts_verb, &enter_verb, &access_verb, &confirm_verb, &purge_verb,
+};
+
+static void print_overview(FILE *to)
+{
+	fputs("Usage: webspaces [--config FILE] COMMAND [WORD…]\n"
+	      "\n"
+	      "Turns one small file per user into a served, isolated website, and keeps it so.\n"
+	      "Drop /etc/webspaces.d/NAME.conf (it may be empty) and NAME has an account, a jail,\n"
+	      "a PHP pool, a virtual host and a certificate. See webspaces(8), webspaces.conf(5).\n"
+	      "\n",
+	      to);
+	for (size_t i = 0; i < ELEMENTS(verbs); i++)
+		fprintf(to, "  %-9s %s\n", verbs[i]->name, verbs[i]->summary);
+	fputs("\n"
+	      "  --config FILE  the host's file (preset " PRESET_CONFIG_FILE ")\n"
+	      "  --help         this page; after a command, that command's\n"
+	      "  --version      the version\n",
+	      to);
+}
+
+static const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < ELEMENTS(verbs); i++)
+		if (strcmp(verbs[i]->name, name) == 0)
+			return verbs[i];
+	return NULL;
+}
+
+static int run(const struct verb *verb, struct invocation *in)
+{
+	if (in->argc > 0 &&
+	    (strcmp(in->argv[0], "--help") == 0 || strcmp(in->argv[0], "-h") == 0)) {
+		fputs(verb->page, stdout);
+		return EXIT_OK;
+	}
+	return verb->run(in);
+}
+
+static int usage(const char *what, const char *word)
+{
+	fprintf(stderr, "webspaces: %s%s\nwebspaces: see 'webspaces --help'\n", what, word);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct invocation in = { .config_file = PRESET_CONFIG_FILE };
+	const struct verb *verb;
+	int i = 1;
+
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			print_overview(stdout);
+			return EXIT_OK;
+		}
+		if (strcmp(argv[i], "--version") == 0) {
+			puts("webspaces " VERSION);
+			return EXIT_OK;
+		}
+		if (strcmp(argv[i], "--config") != 0)
+			return usage("unknown option ", argv[i]);
+		if (++i == argc)
+			return usage("--config needs a file", "");
+		in.config_file = argv[i];
+		in.config_given = true;
+	}
+	if (i == argc) {
+		print_overview(stderr);
+		return EXIT_USAGE;
+	}
+	verb = verb_find(argv[i]);
+	if (!verb)
+		return usage("unknown command ", argv[i]);
+	in.verb = verb->name;
+	in.argc = argc - i - 1;
+	in.argv = argv + i + 1;
+	return run(verb, &in);
+}

@@ -1,0 +1,273 @@
+/*
+ * Files rather than a question to the agent: they answer while it is busy, after
+ * it died, and to whoever may read run_dir.
+ */
+#include "agent/status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/memory.h"
+#include "agent/base/own.h"
+#include "agent/base/path.h"
+#include "agent/base/put.h"
+
+#define STATUS_MAX_BYTES 65536
+
+struct status {
+	int dir;
+};
+
+static const char *const state_names[] = {
+	[STATE_ENABLED] = "enabled",
+	[STATE_SUSPENDED] = "suspended",
+	[STATE_DISABLED] = "disabled",
+};
+static const char *const truth_names[] = {
+	[CONDITION_UNKNOWN] = "Unknown",
+	[CONDITION_FALSE] = "False",
+	[CONDITION_TRUE] = "True",
+};
+
+static const char *status_dir(const struct host *host, char ret[static 4096])
+{
+	snprintf(ret, 4096, "%s/status", host->run_dir);
+	return ret;
+}
+
+int status_open(const struct host *host, struct status **ret, struct err *e)
+{
+	char path[4096];
+	struct status *s;
+	int dir, r;
+
+	r = path_make_dirs(status_dir(host, path), 0755, e);
+	if (r < 0)
+		return r;
+	dir = path_open_dir(path, e);
+	if (dir < 0)
+		return dir;
+	s = memory_new(sizeof(*s));
+	s->dir = dir;
+	*ret = s;
+	return 0;
+}
+
+void status_close(struct status *s)
+{
+	if (!s)
+		return;
+	close(s->dir);
+	free(s);
+}
+
+static struct json *condition_json(enum condition_type type, const struct condition *c)
+{
+	struct json *j = json_new_object();
+	char since[21];
+
+	clock_rfc3339(c->since, since);
+	json_put_text(j, "type", condition_names[type]);
+	json_put_text(j, "status", truth_names[c->status]);
+	json_put_text(j, "reason", c->reason ? c->reason : "");
+	json_put_text(j, "message", c->message ? c->message : "");
+	json_put_text(j, "since", since);
+	return j;
+}
+
+static struct json *subject_json(const struct subject *s)
+{
+	struct json *j = json_new_object(), *conditions = json_new_array();
+
+	json_put_text(j, "name", s->name);
+	json_put_text(j, "state",
+		      s->going      ? "going"
+		      : s->webspace ? state_names[s->webspace->state]
+				    : "unknown");
+	json_put_bool(j, "ready", subject_ready(s));
+	for (enum condition_type t = 0; t < CONDITIONS; t++)
+		json_add(conditions, condition_json(t, &s->conditions[t]));
+	json_put(j, "conditions", conditions);
+	return j;
+}
+
+static int write_json(struct status *s, const char *file, const struct json *j, struct err *e)
+{
+	autofree char *text = json_write(j, false);
+
+	return put_file(s->dir, file, 0644, text, strlen(text), PUT_BATCH, e);
+}
+
+int status_write(struct status *s, const struct subject *subject, struct err *e)
+{
+	autojson struct json *j = subject_json(subject);
+	char file[NAME_MAX + 1];
+
+	snprintf(file, sizeof(file), "%s.json", subject->name);
+	return write_json(s, file, j, e);
+}
+
+/* "@" cannot begin a webspace's name, so this file is never one's. */
+#define HOST_FILE "@agent.json"
+
+int status_write_host(struct status *s, const struct status_host *host, struct err *e)
+{
+	autojson struct json *j = json_new_object();
+
+	json_put_number(j, "generation", (int64_t)host->generation);
+	json_put_text(j, "revision", host->revision);
+	json_put_number(j, "held", (int64_t)host->held);
+	json_put_text(j, "problem", host->problem);
+	return write_json(s, HOST_FILE, j, e);
+}
+
+int status_forget(struct status *s, const char *name, struct err *e)
+{
+	char file[NAME_MAX + 1];
+
+	snprintf(file, sizeof(file), "%s.json", name);
+	if (unlinkat(s->dir, file, 0) < 0 && errno != ENOENT)
+		return err_sys(e, "remove status of %s", name);
+	return 0;
+}
+
+/* The webspace's name if the file is one's. ret has room for NAME_MAX + 1. */
+static bool name_of_file(const char *file, char *ret)
+{
+	size_t len = strlen(file);
+
+	if (file[0] == '@' || file[0] == '.' || len <= 5 || strcmp(file + len - 5, ".json") != 0)
+		return false;
+	memcpy(ret, file, len - 5);
+	ret[len - 5] = '\0';
+	return true;
+}
+
+static DIR *status_list(int dir, struct err *e)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d) {
+		err_sys(e, "read the status directory");
+		if (fd >= 0)
+			close(fd);
+	}
+	return d;
+}
+
+int status_sweep(struct status *s, const struct table *subjects, struct err *e)
+{
+	autodir DIR *d = status_list(s->dir, e);
+	char name[NAME_MAX + 1];
+	const struct dirent *entry;
+	int r = 0;
+
+	if (!d)
+		return -e->code;
+	while (r == 0 && (entry = readdir(d)))
+		if (name_of_file(entry->d_name, name) && !table_get(subjects, name))
+			r = status_forget(s, name, e);
+	return r;
+}
+
+static int read_json(int dir, const char *file, struct json **ret, struct err *e)
+{
+	autofree char *text = NULL;
+	size_t len;
+	int r = path_read(dir, file, STATUS_MAX_BYTES, &text, &len, e);
+
+	return r < 0 ? r : json_parse(text, len, ret, e);
+}
+
+static int name_order(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* All names with a status, sorted; the array and its texts are the caller's. */
+static int status_names(int dir, char ***ret, size_t *ret_n, struct err *e)
+{
+	autodir DIR *d = status_list(dir, e);
+	char name[NAME_MAX + 1], **names = NULL;
+	const struct dirent *entry;
+	size_t n = 0, room = 0;
+
+	if (!d)
+		return -e->code;
+	while ((entry = readdir(d))) {
+		if (!name_of_file(entry->d_name, name))
+			continue;
+		if (n == room)
+			names = memory_resize(names, room = 2 * room + 16, sizeof(*names));
+		names[n++] = memory_dup(name);
+	}
+	if (n > 0)
+		qsort(names, n, sizeof(*names), name_order);
+	*ret = names;
+	*ret_n = n;
+	return 0;
+}
+
+/* One webspace's object into the array; a file that has gone meanwhile is left out. */
+static int add_webspace(int dir, const char *name, struct json *array, struct err *e)
+{
+	char file[NAME_MAX + 1];
+	struct json *j;
+	int r;
+
+	snprintf(file, sizeof(file), "%s.json", name);
+	r = read_json(dir, file, &j, e);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_in(e, "status of %s", name);
+	json_add(array, j);
+	return 0;
+}
+
+static int add_all(int dir, struct json *array, struct err *e)
+{
+	char **names = NULL;
+	size_t n = 0;
+	int r = status_names(dir, &names, &n, e);
+
+	for (size_t i = 0; i < n; i++) {
+		if (r == 0)
+			r = add_webspace(dir, names[i], array, e);
+		free(names[i]);
+	}
+	free(names);
+	return r;
+}
+
+int status_read(const struct host *host, const char *name, struct json **ret, struct err *e)
+{
+	struct json *j = NULL, *array;
+	char path[4096];
+	autofd int dir = path_open_dir(status_dir(host, path), e);
+	int r;
+
+	if (dir < 0)
+		return dir;
+	r = read_json(dir, HOST_FILE, &j, e);
+	if (r == -ENOENT)
+		j = json_new_object();
+	else if (r < 0)
+		return r;
+	array = json_new_array();
+	json_put(j, "webspaces", array);
+	r = name ? add_webspace(dir, name, array, e) : add_all(dir, array, e);
+	if (r < 0) {
+		json_free(j);
+		return r;
+	}
+	*ret = j;
+	return 0;
+}

@@ -1,0 +1,33 @@
+/*
+ * The last outcome of every webspace, as files under run_dir/status: one JSON
+ * object per webspace, and agent.json for what belongs to none. Written by the
+ * agent when a condition changes, read by `webspaces status` without it.
+ */
+#pragma once
+
+#include "agent/base/json.h"
+#include "agent/model/host.h"
+#include "reconcile/reconcile.h"
+
+struct status;
+
+/* What agent.json says besides the pid. */
+struct status_host {
+	uint64_t generation;
+	const char *revision; /* or NULL */
+	size_t held;          /* removals that wait for `webspaces confirm` */
+	const char *problem;  /* what is wrong with the host itself, or NULL */
+};
+
+/* Makes run_dir/status; what an earlier agent left is kept until status_sweep. */
+int status_open(const struct host *host, struct status **ret, struct err *e);
+void status_close(struct status *s);
+
+int status_write(struct status *s, const struct subject *subject, struct err *e);
+int status_write_host(struct status *s, const struct status_host *host, struct err *e);
+int status_forget(struct status *s, const char *name, struct err *e);
+/* Removes files of webspaces that are not in the table. */
+int status_sweep(struct status *s, const struct table *subjects, struct err *e);
+
+/* {"generation", "revision", "held", "problem", "webspaces": […]} from the files; name NULL: all. Owned by the caller. */
+int status_read(const struct host *host, const char *name, struct json **ret, struct err *e);
