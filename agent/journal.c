@@ -35,7 +35,7 @@ static const char *or_empty(const char *text)
 static void log_change(const struct log_entry *entry, const struct report *r)
 {
 	const char *from = r->old_value && *r->old_value ? r->old_value : "missing";
-	const char *to = r->new_value && *r->new_value ? r->new_value : "gone";
+	const char *to = r->new_value && *r->new_value ? r->new_value : "made";
 
 	log_entry(entry, "%s%s%s%s%s%s%s: %s → %s (%s)", or_empty(entry->webspace),
 		  entry->webspace ? ": " : "", or_empty(r->resource), r->item ? " " : "",

@@ -105,7 +105,7 @@ def edit(host, path):
 def removal(host):
     say("A file removed takes the site away and leaves the data.")
     host.remove("bob")
-    wait_for("bob out of service", lambda: host.get_quietly("bob") is None, 30)
+    wait_for("bob out of service", lambda: host.get_quietly("bob") is None and not host.status("bob"), 30)
     show("https://bob…", "refused")
     show("bob's index.php", "still there" if os.path.exists(host.data("bob", "index.php")) else "GONE")
     show("bob's account", pwd.getpwnam("bob").pw_uid)

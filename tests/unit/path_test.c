@@ -143,7 +143,7 @@ static void a_renaming_attacker_never_leads_out(void **state)
 	assert_true(opened > 1000 && refused > 0);
 }
 
-static void made_directories_have_the_mode_whatever_the_umask(void **state)
+static void a_made_directory_has_the_mode_and_its_parents_0755_whatever_the_umask(void **state)
 {
 	char path[128], relative[128];
 	mode_t old = umask(077);
@@ -158,7 +158,7 @@ static void made_directories_have_the_mode_whatever_the_umask(void **state)
 	assert_int_equal(fstatat(dir, "a/new/deep/er", &st, 0), 0);
 	assert_int_equal(st.st_mode, S_IFDIR | 02755);
 	assert_int_equal(fstatat(dir, "a/new", &st, 0), 0);
-	assert_int_equal(st.st_mode, S_IFDIR | 02755);
+	assert_int_equal(st.st_mode, S_IFDIR | 0755);
 
 	snprintf(relative, sizeof(relative), "%s/a/file/x", root);
 	assert_int_equal(path_make_dirs(relative, 0755, &e), -ENOTDIR);
@@ -328,7 +328,7 @@ int main(void)
 		cmocka_unit_test(opened_beneath_are_plain_paths_only),
 		cmocka_unit_test(an_error_names_the_path_and_the_reason),
 		cmocka_unit_test(a_renaming_attacker_never_leads_out),
-		cmocka_unit_test(made_directories_have_the_mode_whatever_the_umask),
+		cmocka_unit_test(a_made_directory_has_the_mode_and_its_parents_0755_whatever_the_umask),
 		cmocka_unit_test(a_host_directory_may_be_reached_by_a_link),
 		cmocka_unit_test(read_are_regular_files_up_to_a_size),
 		cmocka_unit_test(read_is_a_file_whose_size_is_not_known_before),
