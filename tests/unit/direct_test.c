@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ static int setup(void **state)
 
 	(void)state;
 	memset(&t, 0, sizeof(t));
-	strcpy(t.dir, "/tmp/direct_test.XXXXXX");
+	snprintf(t.dir, sizeof(t.dir), "/tmp/direct_test.XXXXXX");
 	assert_non_null(mkdtemp(t.dir));
 	snprintf(t.pid_file, sizeof(t.pid_file), "%s/pid", t.dir);
 	snprintf(t.log_file, sizeof(t.log_file), "%s/log", t.dir);
@@ -139,7 +140,7 @@ static void a_daemon_that_outlived_the_agent_is_adopted(void **state)
 	static const char *const other[] = { "/usr/bin/sleep", "-c", "/a/path", NULL };
 
 	(void)state;
-	usleep(20000); /* the kernel shows a command line a moment after execve(2) */
+	(void)poll(NULL, 0, 20); /* the kernel shows a command line a moment after execve(2) */
 	write_pid(pid);
 	t.manager.type->release(t.manager.self, d);
 	assert_int_equal(adopt(other, &again), -ESRCH);
@@ -177,7 +178,7 @@ static void what_a_killed_master_left_is_ended(void **state)
 	assert_int_equal(
 		spawn_start(&(struct spawn){ .argv = master, .new_session = true }, &process, &e),
 		0);
-	usleep(100000);
+	(void)poll(NULL, 0, 100);
 	(void)kill(process.pid, SIGKILL);
 	assert_int_equal(waitpid(process.pid, NULL, 0), process.pid);
 	close(process.pidfd);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -133,7 +134,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&t, 0, sizeof(t));
-	strcpy(t.dir, "/tmp/nginx_test.XXXXXX");
+	snprintf(t.dir, sizeof(t.dir), "/tmp/nginx_test.XXXXXX");
 	assert_non_null(mkdtemp(t.dir));
 	assert_int_equal(chmod(t.dir, 0755), 0);
 	umask(022);
@@ -168,7 +169,7 @@ static int teardown(void **state)
 		if (t.webspaces[i])
 			webspace_free(t.webspaces[i]);
 	host_free(t.host);
-	usleep(20000);
+	(void)poll(NULL, 0, 20);
 	(void)path_remove_tree(tmp, t.dir + strlen("/tmp/"), NULL);
 	return 0;
 }

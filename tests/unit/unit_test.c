@@ -182,7 +182,7 @@ static int setup(void **state)
 
 	(void)state;
 	memset(&t, 0, sizeof(t));
-	strcpy(t.state, "/tmp/unit_test.XXXXXX");
+	snprintf(t.state, sizeof(t.state), "/tmp/unit_test.XXXXXX");
 	assert_non_null(mkdtemp(t.state));
 	t.host.state_dir = t.state;
 	assert_int_equal(loop_open(&t.loop, &e), 0);
