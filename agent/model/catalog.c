@@ -63,9 +63,12 @@ static void take_text(struct catalog *c, struct item *it, const char *text, size
 	it->hash = hash;
 	item_put_problem(c, it, NULL);
 	item_put_loaded(c, it, w);
-	/* Without it the webspace is as good until a restart; said, not fatal. */
-	if (good_put(&c->good, item_file(it->name, file), text, len, &e) < 0)
+	/* In force all the same; said, and tried again in the next look. */
+	if (good_put(&c->good, item_file(it->name, file), text, len, &e) < 0) {
 		item_put_problem(c, it, memory_dup(e.text));
+		it->hash = 0;
+		it->stamp = 0;
+	}
 }
 
 /* Reads the file of this name again. st: of the file, just now. */
@@ -185,7 +188,7 @@ static int end_look(struct catalog *c, int dir, time_t now, catalog_changed_fn *
 	tell(c, fn, data);
 	if (c->denied_changed)
 		r = item_put_denied(c, e);
-	return r < 0 ? r : good_sync(&c->good, e);
+	return r < 0 ? r : 0;
 }
 
 int catalog_look(struct catalog *c, const char *name, time_t now, catalog_changed_fn *fn,

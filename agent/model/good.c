@@ -1,7 +1,8 @@
 /*
- * Writing is put_file without a sync of its own, since ten thousand of those
- * take seconds; the hash makes up for it: after a power cut a damaged text is
- * as if it were not there, and the file in config_dir is read instead.
+ * Nothing is synced: ten thousand fsyncs take seconds, and one syncfs(2) may
+ * wait for whatever else the host writes. The hash makes up for it: after a
+ * power cut a damaged text is as if it were not there, and the file in
+ * config_dir is read instead.
  */
 #include "agent/model/good.h"
 
@@ -86,21 +87,13 @@ int good_put(struct good *g, const char *file, const char *text, size_t len, str
 	buf_printf(&all, HEAD, good_hash(text, len));
 	buf_add(&all, text, len);
 	r = put_file(g->dir, file, 0600, all.data, all.len, PUT_BATCH, e);
-	if (r > 0)
-		g->unsynced = true;
-	return r < 0 ? err_in(e, "keep the last good %s", file) : r;
+	if (r < 0)
+		(void)err_in(e, "keep the last good %s", file);
+	return r;
 }
 
 void good_drop(struct good *g, const char *file)
 {
 	if (g->writable)
 		(void)unlinkat(g->dir, file, 0);
-}
-
-int good_sync(struct good *g, struct err *e)
-{
-	if (!g->unsynced)
-		return 0;
-	g->unsynced = false;
-	return put_sync_all(g->dir, e);
 }

@@ -15,7 +15,6 @@
 struct good {
 	int dir; /* -1: there is none */
 	bool writable;
-	bool unsynced;
 };
 
 /* Not there yet and not writable is no error. */
@@ -29,5 +28,3 @@ char *good_read(const struct good *g, const char *file, size_t *ret_len, uint64_
 /* Nothing happens when not writable. */
 int good_put(struct good *g, const char *file, const char *text, size_t len, struct err *e);
 void good_drop(struct good *g, const char *file);
-/* After a burst. */
-int good_sync(struct good *g, struct err *e);

@@ -114,8 +114,10 @@ int trusted_open_dir(const char *path, struct err *e)
 		r = check(fd, false, path, e);
 		if (r == 0)
 			r = step(&fd, name, rest, &links, e);
-		if (r < 0)
-			return err_in(e, "%s", path);
+		if (r < 0) {
+			(void)err_in(e, "%s", path);
+			return r; /* also without e */
+		}
 	}
 	r = check(fd, true, path, e);
 	if (r < 0)

@@ -380,6 +380,21 @@ static void the_hosts_file_of_the_documentation_loads(void **state)
 	host_free(h);
 }
 
+static void defaults_of_sites_may_be_written_as_sites(void **state)
+{
+	struct host *h = loads_host("base_domain = \"x.org\"; defaults = { sites = ( { type = "
+				    "\"static\"; tls = { hsts = \"1d\"; }; } ); };");
+	struct problems p = { 0 };
+	struct webspace *w = NULL;
+
+	(void)state;
+	assert_int_equal(load_webspace(h, "bob", "bob.conf", "sites = ( { } );", 16, &w, &p), 0);
+	assert_int_equal(w->sites[0].type, SITE_STATIC);
+	assert_string_equal(w->sites[0].tls.hsts, "max-age=86400");
+	webspace_free(w);
+	host_free(h);
+}
+
 static void faults_of_the_hosts_file_are_told(void **state)
 {
 	(void)state;
@@ -426,6 +441,7 @@ int main(void)
 		cmocka_unit_test(the_fingerprint_is_of_the_meaning),
 		cmocka_unit_test(names_of_webspaces_are_checked),
 		cmocka_unit_test(the_hosts_file_of_the_documentation_loads),
+		cmocka_unit_test(defaults_of_sites_may_be_written_as_sites),
 		cmocka_unit_test(faults_of_the_hosts_file_are_told),
 		cmocka_unit_test(a_files_keepers_are_checked),
 	};
