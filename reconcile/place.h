@@ -18,6 +18,11 @@ struct sight {
 	const struct place *place;
 	int parent; /* borrowed */
 	const char *leaf;
+	/*
+	 * A place's inode as it was when all its rights were found right; 0: not known.
+	 * Whatever changes owner, mode or ACL of an inode changes its ctime too.
+	 */
+	uint64_t *mark;
 	int outside;     /* HOME_ROOT as the host sees it; -1: not known */
 	bool is_covered; /* … and it is another directory than ours */
 };

@@ -32,6 +32,7 @@ struct place {
 	bool in_jail;            /* of jail_plan: replaces what we made there before */
 	const char *target;      /* PLACE_LINK */
 	const struct bind *bind; /* PLACE_MOUNTPOINT; NULL: the base */
+	size_t slot;             /* a number from 1 on, the same in every webspace; 0: none */
 };
 
 extern const struct place skeleton_places[];

@@ -26,6 +26,7 @@ struct directories {
 	struct place *plain; /* of a webspace without binds, so of nearly all */
 	size_t n_plain;
 	struct table settled; /* name → fingerprint of which nothing on record is in excess */
+	struct table marks;   /* name → a uint64_t for each slot, see place.h */
 	int outside;          /* HOME_ROOT as the host sees it; -1: not known */
 	bool is_covered;      /* … and it is another directory than ours */
 	struct membership *membership; /* NULL: not wanted */
@@ -40,8 +41,10 @@ static size_t plan_places(const struct host *host, const struct bind *binds, siz
 
 	jail_plan(host, binds, n_binds, a, &jail);
 	places = arena_new(a, (skeleton_count + jail.count) * sizeof *places);
-	for (size_t i = 0; i < skeleton_count; i++)
-		places[n++] = skeleton_places[i];
+	for (size_t i = 0; i < skeleton_count; i++) {
+		places[n] = skeleton_places[i];
+		places[n++].slot = i + 1;
+	}
 	for (size_t i = 0; i < jail.count; i++)
 		if (jail.entries[i].kind != JAIL_REFUSED)
 			places[n++] = skeleton_place_of(&jail.entries[i], a);
@@ -68,12 +71,16 @@ static int directory_open(struct world *w, void **state, struct err *e)
 static void directory_close(void *state)
 {
 	struct directories *d = state;
+	const struct table_entry *it;
 
 	if (!d)
 		return;
 	home_close(&d->home);
 	arena_clear(&d->arena);
 	table_clear(&d->settled);
+	table_each (&d->marks, it)
+		free(it->value);
+	table_clear(&d->marks);
 	membership_free(d->membership);
 	if (d->outside >= 0)
 		close(d->outside);
@@ -162,10 +169,28 @@ static void directory_desire(struct world *w, void *state, const struct webspace
 		item_add(w, ret, places[i].path, &places[i]);
 }
 
+static uint64_t *mark_at(struct directories *d, const char *name, size_t slot)
+{
+	uint64_t *marks = slot ? table_get(&d->marks, name) : NULL;
+
+	if (slot && !marks) {
+		marks = memory_new(skeleton_count * sizeof *marks);
+		(void)table_set(&d->marks, name, marks);
+	}
+	return marks ? &marks[slot - 1] : NULL;
+}
+
 static void observe_place(struct world *w, struct directories *d, const struct place *place,
 			  struct finding *f)
 {
-	struct sight s = { w, &d->home, place, -1, NULL, d->outside, d->is_covered };
+	struct sight s = {
+		.w = w,
+		.home = &d->home,
+		.place = place,
+		.mark = mark_at(d, d->home.name, place->slot),
+		.outside = d->outside,
+		.is_covered = d->is_covered,
+	};
 	struct err e = { 0 };
 
 	s.parent = home_parent(&d->home, w, place->path, false, &s.leaf, &e);
@@ -199,7 +224,7 @@ static int directory_apply(struct world *w, void *state, const struct webspace *
 			   struct err *e)
 {
 	struct directories *d = state;
-	struct sight s = { w, &d->home, item->want, -1, NULL, -1, false };
+	struct sight s = { .w = w, .home = &d->home, .place = item->want, .outside = -1 };
 	int r;
 
 	(void)found_before;
@@ -233,6 +258,7 @@ static int directory_remove(struct world *w, void *state, const char *name, stru
 	(void)w, (void)e;
 	home_close(&d->home);
 	(void)table_take(&d->settled, name);
+	free(table_take(&d->marks, name));
 	return 0;
 }
 

@@ -158,6 +158,7 @@ static inline int tree_pass(struct tree *t, const struct resource_type *type, vo
 	int applied = 0;
 
 	t->w.now_usec += USEC_PER_SEC;
+	t->w.wall = clock_wall() + 60; /* what was changed just now counts as old */
 	if (type->prepare && type->prepare(&t->w, state, slice, 1, &e) < 0)
 		fail_msg("%s", e.text);
 	type->desire(&t->w, state, webspace, &items);
