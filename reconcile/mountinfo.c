@@ -1,3 +1,7 @@
+/*
+ * One line a mount, ten thousand lines a look: so this is asked when leftovers
+ * are looked for, not for each webspace.
+ */
 #include "reconcile/mountinfo.h"
 
 #include <errno.h>
