@@ -37,6 +37,14 @@ static void leave(void)
 	assert_int_equal(setns(tree.outside, CLONE_NEWNS), 0);
 }
 
+static void enter(bool create, bool *ret_in)
+{
+	struct err e = { 0 };
+
+	if (namespace_enter(&tree.host, create, ret_in, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
 static void it_is_joined_again_by_its_name(void **state)
 {
 	ino_t made = namespace_of_this_process();
@@ -46,7 +54,7 @@ static void it_is_joined_again_by_its_name(void **state)
 	NEEDS_ROOT();
 	leave();
 	assert_int_not_equal(namespace_of_this_process(), made);
-	assert_int_equal(namespace_enter(&tree.host, true, &in, NULL), 0);
+	enter(true, &in);
 	assert_true(in);
 	assert_int_equal(namespace_of_this_process(), made);
 	assert_string_equal(getcwd(cwd, sizeof cwd), "/");
@@ -62,9 +70,9 @@ static void without_a_name_it_is_not_entered_unless_made(void **state)
 	assert_true(kept >= 0);
 	leave();
 	assert_int_equal(umount2(tree_path(&tree, "run/ns/mnt"), MNT_DETACH), 0);
-	assert_int_equal(namespace_enter(&tree.host, false, &in, NULL), 0);
+	enter(false, &in);
 	assert_false(in);
-	assert_int_equal(namespace_enter(&tree.host, true, &in, NULL), 0);
+	enter(true, &in);
 	assert_true(in);
 	assert_int_not_equal(namespace_of_this_process(), made);
 }
@@ -78,7 +86,7 @@ static void what_is_no_namespace_is_replaced(void **state)
 	leave();
 	assert_int_equal(umount2(name, MNT_DETACH), 0);
 	assert_int_equal(mount("/proc/self/ns/net", name, NULL, MS_BIND, NULL), 0);
-	assert_int_equal(namespace_enter(&tree.host, true, &in, NULL), 0);
+	enter(true, &in);
 	assert_true(in);
 }
 
@@ -95,14 +103,14 @@ static void mounts_of_the_host_arrive_and_ours_do_not_leave(void **state)
 	leave();
 	assert_int_equal(umount2(tree_path(&tree, "run/ns"), MNT_DETACH), 0);
 	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL), 0);
-	assert_int_equal(namespace_enter(&tree.host, true, &in, NULL), 0);
+	enter(true, &in);
 	assert_int_equal(mount("x", ours, "tmpfs", 0, NULL), 0);
 	tree_write(&tree, "ours/x", "");
 	leave();
 	assert_int_equal(access(tree_path(&tree, "ours/x"), F_OK), -1);
 	assert_int_equal(mount("x", theirs, "tmpfs", 0, NULL), 0);
 	tree_write(&tree, "theirs/x", "");
-	assert_int_equal(namespace_enter(&tree.host, false, &in, NULL), 0);
+	enter(false, &in);
 	assert_true(in);
 	assert_int_equal(access(tree_path(&tree, "theirs/x"), F_OK), 0);
 }
