@@ -37,7 +37,7 @@ uint64_t verify_parse(const char *answer)
 	char *end;
 	unsigned long long n;
 
-	if (strncmp(answer, "HTTP/1.", 7) != 0 || strncmp(answer + 8, " 200", 4) != 0 || !body)
+	if (!body || strncmp(answer, "HTTP/1.", 7) != 0 || strncmp(answer + 7, "1 200", 5) != 0)
 		return 0;
 	body += 4;
 	if (*body < '1' || *body > '9')

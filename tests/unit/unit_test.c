@@ -626,6 +626,60 @@ static void a_unit_that_needs_members_stops_without_them(void **state)
 	assert_true(unit_has_left(t.unit, "alice"));
 }
 
+/* What the generation in force must hold, kept by hand beside a unit that is tossed about. */
+#define TOSSED 12
+static struct {
+	char want[16], good[16]; /* "": none */
+} tossed[TOSSED];
+
+static void toss(int i)
+{
+	static const char *const kinds[] = { "fine", "fine", "fine", "BAD", "CRASH", "" };
+	const char *kind = kinds[rand() % (int)ELEMENTS(kinds)];
+	char name[16];
+
+	snprintf(name, sizeof(name), "user%02d", i);
+	snprintf(tossed[i].want, sizeof(tossed[i].want), *kind ? "%s%d" : "%s", kind, rand() % 3);
+	set(name, tossed[i].want[0] ? tossed[i].want : NULL);
+}
+
+static void assert_tossed(void)
+{
+	struct table_entry *it;
+	size_t expected = 0;
+	autofree char *text = conf_of(unit_generation(t.unit));
+
+	for (int i = 0; i < TOSSED; i++) {
+		char line[40];
+
+		if (!tossed[i].want[0] || strncmp(tossed[i].want, "fine", 4) == 0)
+			memcpy(tossed[i].good, tossed[i].want, sizeof(tossed[i].good));
+		snprintf(line, sizeof(line), "user%02d %s\n", i, tossed[i].good);
+		if (tossed[i].good[0] && !strstr(text, line))
+			fail_msg("no %s in %s", line, text);
+		expected += tossed[i].good[0] != '\0';
+	}
+	assert_int_equal(t.composed, expected);
+	assert_null(strstr(text, "BAD"));
+	assert_null(strstr(text, "CRASH"));
+	table_each (unit_members(t.unit), it)
+		assert_false(((struct member *)it->value)->changed);
+}
+
+static void whatever_comes_the_rest_is_served_as_wanted(void **state)
+{
+	(void)state;
+	srand(1);
+	memset(tossed, 0, sizeof(tossed));
+	for (int round = 0; round < 60; round++) {
+		for (int n = rand() % 5; n >= 0; n--)
+			toss(rand() % TOSSED);
+		t.mute = rand() % 2;
+		publish();
+		assert_tossed();
+	}
+}
+
 static void a_change_of_one_of_ten_thousand_is_cheap(void **state)
 {
 	char text[400];
@@ -677,6 +731,7 @@ int main(void)
 		CASE(five_generations_stay),
 		CASE(a_plan_shows_texts_and_touches_nothing),
 		CASE(a_unit_that_needs_members_stops_without_them),
+		CASE(whatever_comes_the_rest_is_served_as_wanted),
 		CASE(a_change_of_one_of_ten_thousand_is_cheap),
 	};
 

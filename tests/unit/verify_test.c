@@ -16,7 +16,7 @@ static const struct {
 	uint64_t generation;
 } answers[] = {
 	{ "HTTP/1.1 200 OK\r\nServer: nginx\r\n\r\n17\n", 17 },
-	{ "HTTP/1.0 200 OK\r\n\r\n1\n", 1 },
+	{ "HTTP/1.1 200 OK\r\n\r\n1\n", 1 },
 	{ "HTTP/1.1 200 OK\r\n\r\n17", 0 },
 	{ "HTTP/1.1 200 OK\r\n\r\n17\nmore", 0 },
 	{ "HTTP/1.1 200 OK\r\n\r\n-1\n", 0 },
