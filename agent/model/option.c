@@ -41,16 +41,18 @@ static int check_text(const char *text, struct err *e)
 	return 0;
 }
 
+/* What a check makes on its way is not kept: only the result goes into the arena. */
 static int keep_text(const struct option *o, const struct setting *s, struct arena *a,
 		     const char **ret, struct err *e)
 {
+	autoarena struct arena temporary = { 0 };
 	const char *text = s->text;
 	int r = check_text(text, e);
 
 	if (r == 0 && o->check)
-		r = o->check(a, text, &text, e);
+		r = o->check(&temporary, text, &text, e);
 	if (r == 0)
-		*ret = !*text ? "" : text == s->text ? arena_dup(a, text) : text;
+		*ret = *text ? arena_dup(a, text) : "";
 	return r;
 }
 
@@ -299,7 +301,8 @@ static int pair_add(struct pairs *p, const char *key, const struct setting *s, s
 	r = p->option->check_pair(key, value, e);
 	if (r < 0)
 		return r;
-	p->items[p->count++] = (struct text_pair){ .key = key, .value = value };
+	p->items[p->count++] =
+		(struct text_pair){ .key = arena_dup(p->arena, key), .value = value };
 	return 0;
 }
 
@@ -309,8 +312,9 @@ static int pairs_walk(struct pairs *p, const char *prefix, const struct setting 
 {
 	for (size_t i = 0; i < group->count; i++) {
 		const struct setting *s = &group->items[i];
+		autoarena struct arena temporary = { 0 };
 		const char *key =
-			arena_printf(p->arena, "%s%s%s", prefix, *prefix ? "." : "", s->name);
+			arena_printf(&temporary, "%s%s%s", prefix, *prefix ? "." : "", s->name);
 		int r = s->type == SETTING_GROUP ? pairs_walk(p, key, s, e)
 						 : pair_add(p, key, s, e);
 
