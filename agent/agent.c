@@ -327,9 +327,9 @@ static void load(struct agent *a)
 	struct err e;
 
 	look_at_file(a, NULL);
+	a->loaded = true;
 	table_each (catalog_entries(a->catalog), it)
 		on_changed(it->value, a);
-	a->loaded = true;
 	reconcile_loaded(a->reconcile);
 	if (a->status && status_sweep(a->status, reconcile_subjects(a->reconcile), &e) < 0)
 		log_error("status: %s", e.text);
