@@ -228,7 +228,6 @@ static int directory_apply(struct world *w, void *state, const struct webspace *
 	int r;
 
 	(void)found_before;
-	home_close(&d->home); /* what was seen may have been replaced since */
 	home_use(&d->home, w, webspace->name);
 	if (d->home.account_result < 0)
 		return err_set(e, ENOENT, "the account %s is not there", webspace->name);
@@ -237,7 +236,8 @@ static int directory_apply(struct world *w, void *state, const struct webspace *
 	s.parent = home_parent(&d->home, w, s.place->path, true, &s.leaf, e);
 	r = s.parent < 0 && s.place->kind != PLACE_GONE ? s.parent
 							: place_types[s.place->kind].apply(&s, e);
-	home_close(&d->home);
+	if (s.place->in_jail || s.place->kind == PLACE_GONE)
+		home_close(&d->home); /* a directory may be another one now, or gone */
 	return r < 0 ? err_in(e, "%s", item->name) : 0;
 }
 

@@ -288,7 +288,6 @@ static int mount_apply(struct world *w, void *state, const struct webspace *webs
 	struct mounts *m = state;
 	int r;
 
-	home_close(&m->home);
 	home_use(&m->home, w, webspace->name);
 	r = apply_at(m, w, item->want, found->what && strcmp(found->what, "flags") == 0, e);
 	home_close(&m->home);
