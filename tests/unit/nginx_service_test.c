@@ -91,7 +91,8 @@ static void load_the_host(void)
 	autofree char *text = memory_printf(
 		"config_dir = \"%s/conf.d\"; home_root = \"%s/home\"; state_dir = \"%s/state\";\n"
 		"run_dir = \"%s/run\"; log_root = \"%s/log\"; base_domain = \"test\";\n"
-		"manager = \"direct\"; nginx = { http = [\"127.0.0.1:%d\"]; https = []; };\n"
+		"manager = \"direct\"; nginx = { http = [\"127.0.0.1:%d\"]; https = "
+		"[\"127.0.0.1:18443\"]; };\n"
 		"acme = { issuer = \"off\"; };\n",
 		t.dir, t.dir, t.dir, t.dir, t.dir, PORT);
 	autofree char *path = memory_printf("%s/host.conf", t.dir);
@@ -183,13 +184,13 @@ static void settle(void)
 	assert_true(type->idle(t.service));
 }
 
-static void serve(int i, const char *extra)
+static void serve_as(int i, const char *issuer, const char *extra)
 {
 	autofree char *name = memory_printf("user%d", i);
 	autofree char *text =
 		memory_printf("sites = ( { names = [\"%s.test\"%s]; type = \"static\"; "
-			      "tls = { issuer = \"off\"; }; redirect_https = false; } );",
-			      name, extra);
+			      "tls = { issuer = \"%s\"; }; redirect_https = false; } );",
+			      name, extra, issuer);
 	struct webspace *w = NULL;
 	struct problems p = { 0 };
 
@@ -201,6 +202,11 @@ static void serve(int i, const char *extra)
 	if (t.webspaces[i])
 		webspace_free(t.webspaces[i]);
 	t.webspaces[i] = w;
+}
+
+static void serve(int i, const char *extra)
+{
+	serve_as(i, "off", extra);
 }
 
 static void publish(void)
@@ -352,6 +358,34 @@ static void what_a_master_left_that_died_unseen_is_cleared_away(void **state)
 	assert_page("user0.test", "page of user0");
 }
 
+static void a_certificate_of_the_store_is_served_by_its_name(void **state)
+{
+	static const char *const argv[] = {
+		"/usr/bin/openssl", "s_client",   "-connect", "127.0.0.1:18443",
+		"-servername",      "user0.test", NULL
+	};
+	const char *const names[] = { "user0.test" };
+	struct buf output = { 0 };
+	struct err e = { 0 };
+
+	(void)state;
+	assert_true(store_issue_internal(t.store, "user0", "user0.test", names, 1, clock_wall(),
+					 &e) >= 0);
+	make_page(0);
+	serve_as(0, "internal", "");
+	publish();
+	assert_string_equal(t.reason, "Served");
+	if (access(argv[0], X_OK) < 0)
+		return;
+	(void)spawn_run(&(struct spawn){ .argv = argv },
+			"GET / HTTP/1.0\r\nHost: user0.test\r\n\r\n",
+			clock_usec() + 10 * USEC_PER_SEC, &output, &e);
+	if (!strstr(buf_text(&output), "CN = user0.test") ||
+	    !strstr(buf_text(&output), "BEGIN CERTIFICATE"))
+		fail_msg("%s", buf_text(&output));
+	buf_clear(&output);
+}
+
 static void a_taken_port_is_the_hosts_fault_and_its_holder_named(void **state)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
@@ -437,6 +471,7 @@ int main(void)
 		CASE(a_killed_master_comes_back),
 		CASE(a_later_agent_finds_nginx_as_it_is),
 		CASE(what_a_master_left_that_died_unseen_is_cleared_away),
+		CASE(a_certificate_of_the_store_is_served_by_its_name),
 		CASE(a_taken_port_is_the_hosts_fault_and_its_holder_named),
 		CASE(a_withdrawn_site_is_gone),
 		CASE(a_change_of_one_of_ten_thousand_sites),
