@@ -111,8 +111,8 @@ static bool line_next(const char **p, struct line *ret)
 
 static bool line_is(const struct line *l, const char *kind, const char *item)
 {
-	return (!kind || (l->kind_len == strlen(kind) &&
-			  strncmp(l->start, kind, l->kind_len) == 0)) &&
+	return (!kind ||
+		(l->kind_len == strlen(kind) && strncmp(l->start, kind, l->kind_len) == 0)) &&
 	       (!item || (l->item_len == strlen(item) && strncmp(l->item, item, l->item_len) == 0));
 }
 
