@@ -2,8 +2,29 @@
  * Types and services over a world that is ready: opened in order, closed in
  * reverse. What services tell passes through here on its way out.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "agent/base/clock.h"
+#include "agent/base/memory.h"
 #include "reconcile/pass.h"
+
+/* A daemon that fails each time it is tried says the same each time. */
+static bool was_told(struct reconcile *r, const struct report *report)
+{
+	const char *unit = report->resource ? report->resource : "";
+	char *before;
+
+	if (report->kind == REPORT_PUBLISHED)
+		free(table_take(&r->told_faults, unit));
+	if (report->kind != REPORT_HOST_FAULT && report->kind != REPORT_ROLLED_BACK)
+		return false;
+	before = table_get(&r->told_faults, unit);
+	if (before && report->text && strcmp(before, report->text) == 0)
+		return true;
+	free(table_set(&r->told_faults, unit, memory_dup(report->text ? report->text : "")));
+	return false;
+}
 
 /* What a unit says about a member is about that webspace. */
 static void on_service_report(const struct report *report, void *data)
@@ -13,7 +34,8 @@ static void on_service_report(const struct report *report, void *data)
 
 	if (!full.subject && full.item)
 		full.subject = reconcile_subject(r, full.item);
-	pass_report(r, &full);
+	if (!was_told(r, report))
+		pass_report(r, &full);
 	r->told_idle = false;
 	schedule_poll(r);
 }
@@ -103,6 +125,9 @@ void parts_close(struct reconcile *r)
 	table_each (&r->subjects, it)
 		progress_free(it->value);
 	table_clear(&r->subjects);
+	table_each (&r->told_faults, it)
+		free(it->value);
+	table_clear(&r->told_faults);
 	schedule_close(r);
 	arena_clear(&r->arena);
 }

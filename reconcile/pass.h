@@ -62,7 +62,8 @@ struct reconcile {
 	void *services[SERVICES_MAX];
 	size_t n_open_types, n_open_services;
 
-	struct table subjects; /* name → struct progress, whose first member is the subject */
+	struct table subjects;    /* name → struct progress, whose first member is the subject */
+	struct table told_faults; /* unit → what was told last of its failing, until it goes well */
 	struct queue queues[QUEUES];
 	bool in_slice, loaded, pruned, look_services, publish_due, told_idle;
 	size_t n_going;

@@ -575,6 +575,26 @@ static void names_that_another_has_show_in_sites(void **state)
 	assert_string_equal(condition_of("alice", CONDITION_SITES)->reason, "Ready");
 }
 
+static void a_daemon_that_keeps_failing_is_told_once(void **state)
+{
+	struct report fault = { .kind = REPORT_HOST_FAULT,
+				.resource = "web",
+				.text = "port taken" };
+	const struct report well = { .kind = REPORT_PUBLISHED, .resource = "web" };
+
+	(void)state;
+	start(false, true);
+	settle();
+	buf_reset(&told);
+	service_config.report(&fault, service_config.data);
+	service_config.report(&fault, service_config.data);
+	assert_string_equal(told.data, "fault - web: port taken\n");
+	service_config.report(&well, service_config.data);
+	service_config.report(&fault, service_config.data);
+	assert_string_equal(told.data, "fault - web: port taken\npublished - web\n"
+				       "fault - web: port taken\n");
+}
+
 static void ten_thousand_cost_little_beyond_their_looks(void **state)
 {
 	static struct webspace many[10000];
@@ -619,6 +639,7 @@ int main(void)
 		T(leftovers_go_once_all_files_were_seen),
 		T(a_plan_tells_all_and_does_nothing),
 		T(names_that_another_has_show_in_sites),
+		T(a_daemon_that_keeps_failing_is_told_once),
 		T(ten_thousand_cost_little_beyond_their_looks),
 	};
 
