@@ -110,9 +110,12 @@ const char *master_path(const struct host *host, const char *id, struct arena *a
 int master_spec(const struct host *host, const char *id, struct arena *a, struct daemon_spec *ret,
 		struct err *e);
 
-/* What validates or runs the configuration in dir: sockets is where its sockets will lie. */
+#define PHP_CONF       "php-fpm.conf"
+#define PHP_TRIAL_CONF "trial.conf" /* what of it was never in force */
+
+/* What validates or runs the file conf in dir: sockets is where its sockets will lie. */
 struct php_command {
-	const char *version, *dir, *sockets, *generation;
+	const char *version, *dir, *conf, *sockets, *generation;
 	bool test;
 };
 void php_command(const struct host *host, const struct php_command *c, struct arena *a,
@@ -141,8 +144,10 @@ struct php_line {
 	struct fastcgi_ask ping;
 	unsigned n_draining;
 	struct table held; /* name → struct php_held: changes that wait until fewer masters drain */
-	bool adopted;      /* we have looked for a master of a former agent */
-	bool dirty;        /* something was set since the last publish */
+	struct buf trial;
+	char trial_dir[256]; /* of which generation `trial` is a part; "": checked already */
+	bool adopted;        /* we have looked for a master of a former agent */
+	bool dirty;          /* something was set since the last publish */
 };
 
 /* Found or opened. */

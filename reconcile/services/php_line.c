@@ -21,6 +21,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/path.h"
 #include "agent/base/put.h"
 #include "reconcile/services/php.h"
 #include "renderers/renderers.h"
@@ -33,32 +34,72 @@ struct php_held {
 	struct fragment *fragment;
 };
 
+struct views {
+	struct text_view (*items)[RENDER_SECTIONS];
+	size_t count;
+};
+
+static void views_add(struct views *v, const struct fragment *f)
+{
+	for (size_t s = 0; s < RENDER_SECTIONS; s++)
+		v->items[v->count][s].text = fragment_section(f, s, &v->items[v->count][s].len);
+	v->count++;
+}
+
+static void compose_conf(const struct php_line *l, const struct views *v, struct buf *ret)
+{
+	php_compose(l->service->config.host, l->id, l->version,
+		    (const struct text_view(*)[RENDER_SECTIONS])v->items, v->count, ret);
+}
+
+/*
+ * php-fpm reads its configuration with a system call a byte (1.65 million of them
+ * for 1,250 pools: 0.6 s). A pool is right or wrong by itself, since names and
+ * sockets cannot meet, so only those that were never in force are checked.
+ */
 static void compose(const struct unit *u, const char *dir, const struct fragment *const *fragments,
 		    const char *const *names, size_t n, struct unit_file files[UNIT_FILES])
 {
-	const struct php_line *l = unit_owner(u);
-	struct text_view(*views)[RENDER_SECTIONS] = memory_new((n + 1) * sizeof(*views));
+	struct php_line *l = unit_owner(u);
+	struct views all = { .items = memory_new((n + 1) * sizeof(*all.items)) };
+	struct views tried = { .items = memory_new((n + 1) * sizeof(*tried.items)) };
 
-	(void)dir;
-	(void)names;
-	for (size_t i = 0; i < n; i++)
-		for (size_t s = 0; s < RENDER_SECTIONS; s++)
-			views[i][s].text = fragment_section(fragments[i], s, &views[i][s].len);
-	files[0].name = "php-fpm.conf";
-	php_compose(unit_host(u), l->id, l->version,
-		    (const struct text_view(*)[RENDER_SECTIONS])views, n, &files[0].text);
+	for (size_t i = 0; i < n; i++) {
+		views_add(&all, fragments[i]);
+		if (fragments[i] != unit_member(u, names[i])->good)
+			views_add(&tried, fragments[i]);
+	}
+	files[0].name = PHP_CONF;
+	compose_conf(l, &all, &files[0].text);
 	files[1].name = "webspaces.ini";
 	php_compose_ini(unit_host(u), &files[1].text);
-	free(views);
+	buf_reset(&l->trial);
+	compose_conf(l, &tried, &l->trial);
+	snprintf(l->trial_dir, sizeof(l->trial_dir), "%s", dir);
+	free(all.items);
+	free(tried.items);
+}
+
+/* The part on trial, beside the files it is part of; else all of them are tried. */
+static const char *put_trial(struct php_line *l, const char *dir)
+{
+	autofd int fd = strcmp(dir, l->trial_dir) == 0 ? path_open_dir(dir, NULL) : -1;
+	bool put = fd >= 0 && put_file(fd, PHP_TRIAL_CONF, 0600, buf_text(&l->trial), l->trial.len,
+				       PUT_BATCH, NULL) >= 0;
+
+	l->trial_dir[0] = '\0';
+	buf_clear(&l->trial);
+	return put ? PHP_TRIAL_CONF : PHP_CONF;
 }
 
 static void check(const struct unit *u, const char *dir, struct arena *a,
 		  const char *const **ret_argv, const char *const **ret_env)
 {
-	const struct php_line *l = unit_owner(u);
+	struct php_line *l = unit_owner(u);
 	const struct php_command c = {
 		.version = l->version,
 		.dir = dir,
+		.conf = put_trial(l, dir),
 		.sockets = arena_printf(a, "%s/php/masters", unit_host(u)->run_dir),
 		.generation = "0",
 		.test = true,

@@ -40,7 +40,7 @@ void php_command(const struct host *host, const struct php_command *c, struct ar
 	argv[n++] = php_program(host, c->version, a);
 	argv[n++] = c->test ? "--test" : "--nodaemonize";
 	argv[n++] = "--fpm-config";
-	argv[n++] = arena_printf(a, "%s/php-fpm.conf", c->dir);
+	argv[n++] = arena_printf(a, "%s/%s", c->dir, c->conf);
 	argv[n++] = "-c";
 	argv[n++] = arena_printf(a, "/etc/php/%s/fpm", c->version);
 	n = 0;
@@ -66,6 +66,7 @@ int master_spec(const struct host *host, const char *id, struct arena *a, struct
 	c.version = arena_dup(a, parts.version);
 	c.dir = arena_printf(a, "%s/php/%s/%llu", host->state_dir, parts.line,
 			     (unsigned long long)parts.generation);
+	c.conf = PHP_CONF;
 	c.sockets = master_path(host, id, a);
 	c.generation = arena_printf(a, "%llu", (unsigned long long)parts.generation);
 	*ret = (struct daemon_spec){

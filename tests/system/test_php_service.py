@@ -232,8 +232,7 @@ def test_more_changes_than_may_drain_wait_and_go_out_together(space, driver):
         driver.tell("publish")
         time.sleep(0.3)
         assert len(driver.masters()) <= 1 + 1 + 8
-    driver.wait(lambda line: line.get("idle"), 60)
-    assert space.get("/carol/id.php") == (200, "20003 113M")
+    wait_for(lambda: space.get("/carol/id.php") == (200, "20003 113M"), 60)
     assert [s.communicate()[0] for s in slow] == [b"slept"] * 14
 
 
