@@ -18,8 +18,11 @@ from host import Host, acl, wait_for  # noqa: E402
 
 PAGE = """<?php
 header('Content-Type: text/plain');
-echo "Hello from {$_SERVER['USER']}: PHP ", PHP_VERSION, " runs as uid ", posix_getuid(), ", this file is ", __FILE__,
-    ", and / is ", implode(' ', array_diff(@scandir('/') ?: ['closed to scripts'], ['.', '..'])), "\\n";
+echo "Hello from {$_SERVER['USER']}: PHP runs as uid ", posix_getuid(), "; / is the jail: this file is ", __FILE__;
+foreach (['/etc/resolv.conf', '/etc/passwd', '/home'] as $path) {
+    echo ", $path is ", @file_exists($path) ? 'there' : 'not there';
+}
+echo "\\n";
 """
 
 
@@ -61,9 +64,9 @@ def append(path, text):
 
 
 def serve(host):
-    say("Two files are dropped: alice.conf is empty, bob.conf asks for a little more.")
-    host.drop("alice")
-    host.drop("bob", 'php = { memory_limit = "64M"; open_basedir = "none"; };\n')
+    say("Two files are dropped; PHP is limited by the jail alone (open_basedir = none), to show it.")
+    host.drop("alice", 'php = { open_basedir = "none"; };\n')
+    host.drop("bob", 'php = { memory_limit = "64M"; master = "dedicated"; open_basedir = "none"; };\n')
     started = time.monotonic()
     host.wait_ready("alice", "bob")
     show("both ready after", f"{time.monotonic() - started:.2f} s")

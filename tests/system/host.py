@@ -21,7 +21,7 @@ WEBSPACES = os.environ.get("WEBSPACES", os.path.join(REPOSITORY, "build", "websp
 
 INDEX_PHP = """<?php
 header('Content-Type: text/plain');
-echo 'uid=', posix_getuid(), ' file=', __FILE__, ' cwd=', getcwd(), ' root=', implode(',', @scandir('/') ?: []), "\\n";
+echo 'uid=', posix_getuid(), ' file=', __FILE__, ' cwd=', getcwd(), "\\n";
 """
 
 
