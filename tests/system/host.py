@@ -313,14 +313,23 @@ acme = {{ issuer = "internal"; }};
             if not left:
                 break
             for pid in left:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+                kill_with_group(pid)
             time.sleep(0.05)
         subprocess.run(["umount", "-l", f"{self.run_dir}/ns/mnt"], stderr=subprocess.DEVNULL, check=False)
         subprocess.run(["umount", "-l", f"{self.run_dir}/ns"], stderr=subprocess.DEVNULL, check=False)
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def kill_with_group(pid):
+    """A daemon leads a process group; nginx's workers do not name the host in their title."""
+    try:
+        group = os.getpgid(pid)
+        if group == pid:
+            os.killpg(group, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def pid_in(path):
