@@ -181,7 +181,12 @@ static int write_made(struct base_tree *b, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-/* Those that lie inside another, and repetitions, are left out. */
+static bool is_in_dev(const char *path)
+{
+	return strncmp(path, "/dev", 4) == 0 && (path[4] == '/' || path[4] == '\0');
+}
+
+/* Those that lie inside another, repetitions, and devices, which are made here anyway, are left out. */
 static bool is_inside_another(const struct text_list *paths, size_t i)
 {
 	const char *path = paths->items[i];
@@ -204,8 +209,8 @@ static void take_sources(struct base_tree *b, const struct text_list *paths)
 
 	b->sources = memory_new((paths->count + 1) * sizeof *b->sources);
 	for (size_t i = 0; i < paths->count; i++) {
-		if (is_inside_another(paths, i) || paths->items[i][0] != '/' ||
-		    paths->items[i][1] == '\0')
+		if (is_inside_another(paths, i) || is_in_dev(paths->items[i]) ||
+		    paths->items[i][0] != '/' || paths->items[i][1] == '\0')
 			continue;
 		items[b->n] = paths->items[i];
 		b->sources[b->n++].path = paths->items[i];

@@ -120,10 +120,10 @@ const struct option options[] = {
 
 	{ HOST("base", list, base),
 	  .preset = "[\"/usr/share/zoneinfo\", \"/etc/ssl/certs\", \"/usr/share/ca-certificates\", \"/etc/resolv.conf\", "
-		    "\"/etc/hosts\", \"/etc/nsswitch.conf\", \"/etc/localtime\", \"/dev/null\", \"/dev/zero\", "
-		    "\"/dev/random\", \"/dev/urandom\"]",
+		    "\"/etc/hosts\", \"/etc/nsswitch.conf\", \"/etc/localtime\"]",
 	  .check = value_absolute, .form = "absolute path",
-	  .meaning = "Files and directories of the host that every jail has a copy of." },
+	  .meaning = "Files and directories of the host that every jail has a copy of. /dev with null, zero, full, random "
+		     "and urandom is always there." },
 
 	/* the host: reconcile */
 	{ HOST("reconcile.settle_ms", number, reconcile.settle_ms), .preset = "200", .min = 0, .max = 60000,
