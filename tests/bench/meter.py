@@ -2,10 +2,11 @@
 
 import contextlib
 import os
-import select
+import queue
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 from host import wait_for
@@ -45,33 +46,35 @@ def is_alive(pid):
 
 
 class Notices:
-    """The socket that sd_notify(3) writes to. The agent tells STATUS= whenever it has become idle."""
+    """The socket that sd_notify(3) writes to. The agent tells STATUS= whenever it has become idle.
+
+    Always read, by a thread: the agent would have to wait for us otherwise.
+    """
 
     def __init__(self, path):
+        self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(path)
-        self.socket.setblocking(False)
+        self.idle = queue.SimpleQueue()
         os.environ["NOTIFY_SOCKET"] = path
+        threading.Thread(target=self.read, daemon=True).start()
 
-    def close(self):
-        os.environ.pop("NOTIFY_SOCKET", None)
-        os.unlink(self.socket.getsockname())
-        self.socket.close()
+    def read(self):
+        while True:
+            if b"STATUS=" in self.socket.recv(4096):
+                self.idle.put(time.monotonic())
 
     def drain(self):
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(queue.Empty):
             while True:
-                self.socket.recv(4096)
+                self.idle.get_nowait()
 
     def wait_idle(self, seconds):
         """Until the agent says that nothing is left to do; the time of that."""
-        deadline = time.monotonic() + seconds
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.socket], [], [], left)[0]:
-                raise AssertionError(f"the agent is not idle after {seconds} s")
-            if b"STATUS=" in self.socket.recv(4096):
-                return time.monotonic()
+        try:
+            return self.idle.get(timeout=seconds)
+        except queue.Empty:
+            raise AssertionError(f"the agent is not idle after {seconds} s") from None
 
     def settle(self, pid, quiet=0.4, seconds=60):
         """Until the agent has done nothing for a while; forgets what it said before."""

@@ -68,6 +68,7 @@ def arguments(text):
 
 
 def number(text):
+    text = text.lstrip("|")  # strace's "|0x1000": the flag before it is 0
     match = re.match(r"-?(0x[0-9a-f]+|\d+)", text)
     if not match:
         return 0
@@ -92,8 +93,8 @@ class Trace:
     def __init__(self, name, pid):
         self.name, self.pid = name, pid
         self.mine = {}  # descriptor → slot, of those opened for this webspace
-        self.held = {}  # descriptor → slot, of those open all the time
-        self.paths = {}
+        self.held = {}  # path → slot, of directories that all webspaces share
+        self.shared = {}  # descriptor → path, of such ones that the trace saw opened
         self.lines, self.unknown, self.slots = [], set(), 0
 
     def read(self, path):
@@ -111,10 +112,25 @@ class Trace:
     def slot(self, descriptor):
         if descriptor in self.mine:
             return self.mine[descriptor]
-        if descriptor not in self.held:
-            self.held[descriptor] = self.new_slot()
-            self.paths[descriptor] = os.readlink(f"/proc/{self.pid}/fd/{descriptor}")
-        return self.held[descriptor]
+        path = self.path(descriptor)
+        if path not in self.held:
+            self.held[path] = self.new_slot()
+        return self.held[path]
+
+    def path(self, descriptor):
+        if descriptor == AT_FDCWD:
+            return "/"
+        return self.shared.get(descriptor) or os.readlink(f"/proc/{self.pid}/fd/{descriptor}")
+
+    def note_shared(self, call, words, result):
+        """Somebody opened or closed what belongs to no webspace."""
+        if call == "close":
+            self.shared.pop(number(words[0]), None)
+        elif call in OPENING and result >= 0:
+            self.mine.pop(result, None)
+            place = words[0].strip('"') if call == "open" else words[1].strip('"')
+            above = "/" if call == "open" else self.path(number(words[0]))
+            self.shared[result] = os.path.normpath(os.path.join(above, place))
 
     def is_ours(self, kinds, words):
         for kind, word in zip(kinds, words):
@@ -145,8 +161,7 @@ class Trace:
                 self.unknown.add(call)
             return
         if not self.is_ours(kinds, words):
-            if call in OPENING:
-                self.mine.pop(result, None)
+            self.note_shared(call, words, result)
             return
         line = [call, *(self.word(kind, word) for kind, word in zip(kinds, words))]
         if call in OPENING and result >= 0:
@@ -158,5 +173,5 @@ class Trace:
 
     def text(self, names):
         """bare's input."""
-        held = [f"fd\t{slot}\t{self.paths[descriptor]}" for descriptor, slot in self.held.items()]
+        held = [f"fd\t{slot}\t{path}" for path, slot in self.held.items()]
         return "\n".join([*held, *self.lines, "names", *names]) + "\n"

@@ -257,18 +257,20 @@ acme = {{ issuer = "internal"; }};
         )
 
     def processes(self):
-        """Pids of all processes whose command line names this host's directory (daemons, agent)."""
-        found = []
-        for entry in os.listdir("/proc"):
-            if not entry.isdigit() or int(entry) == os.getpid():
-                continue
-            try:
-                with open(f"/proc/{entry}/cmdline", "rb") as file:
-                    if f"{self.root}/".encode() in file.read():
-                        found.append(int(entry))
-            except OSError:
-                continue
-        return found
+        """Pids of all processes that name this host's directory or have something in it open (daemons, agent)."""
+        pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+        return [pid for pid in pids if pid != os.getpid() and self.owns(pid)]
+
+    def owns(self, pid):
+        """Workers have no command line that tells, but open logs."""
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                if f"{self.root}/".encode() in file.read():
+                    return True
+            open_files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            return False
+        return any(path.startswith(f"{self.root}/") for path in open_files)
 
     # Requests -------------------------------------------------------------
 
