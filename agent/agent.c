@@ -131,7 +131,7 @@ static void on_hint(enum hint hint, const char *name, void *data)
 	else if (hint == HINT_HOME)
 		reconcile_look(a->reconcile, name);
 	else
-		reconcile_look_host(a->reconcile);
+		reconcile_look_host(a->reconcile, name);
 }
 
 static void on_look_again(void *data)
@@ -154,8 +154,7 @@ static void on_hangup(void *data)
 
 	loop_notify("RELOADING=1");
 	look_at_file(a, NULL);
-	reconcile_look_host(a->reconcile);
-	reconcile_look(a->reconcile, NULL);
+	reconcile_look_host(a->reconcile, NULL);
 	loop_notify("READY=1");
 }
 
@@ -292,8 +291,10 @@ static int open_watchers(struct agent *a, struct err *e)
 
 	files[n++] = "/etc/passwd";
 	files[n++] = "/etc/group";
+	/* Who writes to /dev/null does not change it, and everybody does all the time. */
 	for (size_t i = 0; i < host->base.count; i++)
-		files[n++] = host->base.items[i];
+		if (strncmp(host->base.items[i], "/dev/", 5) != 0)
+			files[n++] = host->base.items[i];
 	r = watchers_open(&config, &a->watchers, e);
 	free(files);
 	return r;

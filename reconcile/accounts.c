@@ -55,6 +55,7 @@ struct accounts {
 	const char *web_user;
 	struct file_stamp passwd_stamp, group_stamp, nsswitch_stamp;
 	bool read_once;
+	bool has_news; /* somebody else changed them, and nobody has asked yet */
 
 	char *passwd_text, *group_text;
 	struct user *users;
@@ -85,7 +86,7 @@ int accounts_open_in(const char *etc, struct accounts **ret, struct err *e)
 	a = memory_new(sizeof *a);
 	a->dir = take_fd(dir);
 	a->web_user = "";
-	r = accounts_refresh(a, e);
+	r = accounts_refresh_own(a, e);
 	if (r < 0) {
 		accounts_close(a);
 		return r;
@@ -296,6 +297,7 @@ int accounts_refresh(struct accounts *a, struct err *e)
 	if (a->read_once && !passwd && !group)
 		return 0;
 
+	a->has_news = true;
 	/* Both or none: a read that failed is tried again. */
 	a->read_once = false;
 	r = text_read(a, "passwd", &a->passwd_text, e);
@@ -309,6 +311,23 @@ int accounts_refresh(struct accounts *a, struct err *e)
 	ids_collect(a);
 	a->read_once = true;
 	return 0;
+}
+
+int accounts_refresh_own(struct accounts *a, struct err *e)
+{
+	bool had_news = a->has_news;
+	int r = accounts_refresh(a, e);
+
+	a->has_news = had_news || r < 0;
+	return r;
+}
+
+bool accounts_have_news(struct accounts *a)
+{
+	bool news = accounts_refresh(a, NULL) < 0 || a->has_news;
+
+	a->has_news = false;
+	return news;
 }
 
 static bool members_are_only(const char *members, const char *name, const char *web_user)

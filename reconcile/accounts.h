@@ -31,6 +31,10 @@ void accounts_web_user(struct accounts *a, const char *name);
 
 /* Reads the local files again if they changed. Once a slice. */
 int accounts_refresh(struct accounts *a, struct err *e);
+/* The same after a change of our own, which is news to nobody. */
+int accounts_refresh_own(struct accounts *a, struct err *e);
+/* Has somebody else changed the local files since this was asked last? */
+bool accounts_have_news(struct accounts *a);
 
 /*
  * -ENOENT: nobody of that name; other: NSS could not tell (then nothing may be concluded).

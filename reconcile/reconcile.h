@@ -115,8 +115,11 @@ void reconcile_take(struct reconcile *r, const char *name);
 void reconcile_look(struct reconcile *r, const char *name);
 /* Every webspace has been set once: from now on what no webspace asks for may be pruned. */
 void reconcile_loaded(struct reconcile *r);
-/* Something outside changed that all share (a daemon's binary, a source of the base). */
-void reconcile_look_host(struct reconcile *r);
+/*
+ * Something outside changed that all share: the files of accounts, a source of the base; path
+ * NULL: any of them. Accounts that we made ourselves are no reason to look at everybody.
+ */
+void reconcile_look_host(struct reconcile *r, const char *path);
 
 struct subject *reconcile_subject(const struct reconcile *r, const char *name);
 const struct table *reconcile_subjects(const struct reconcile *r); /* name → struct subject */

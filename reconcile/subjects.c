@@ -104,9 +104,13 @@ void reconcile_look(struct reconcile *r, const char *name)
 		schedule_add(p, QUEUED_SOON);
 }
 
-void reconcile_look_host(struct reconcile *r)
+void reconcile_look_host(struct reconcile *r, const char *path)
 {
-	schedule_all(r);
+	bool is_accounts =
+		path && (strcmp(path, "/etc/passwd") == 0 || strcmp(path, "/etc/group") == 0);
+
+	if (!is_accounts || !r->world.accounts || accounts_have_news(r->world.accounts))
+		schedule_all(r);
 }
 
 void reconcile_loaded(struct reconcile *r)

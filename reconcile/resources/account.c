@@ -399,7 +399,7 @@ static int account_flush(struct world *w, void *state, struct err *e)
 	if (r < 0)
 		return r;
 	r = make_all(w, s, e);
-	refreshed = accounts_refresh(w->accounts, r < 0 ? NULL : e);
+	refreshed = accounts_refresh_own(w->accounts, r < 0 ? NULL : e);
 	return r < 0 ? r : refreshed;
 }
 
