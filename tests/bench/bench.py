@@ -113,7 +113,7 @@ class Bench:
         self.host.drop(name)
         self.host.wait_answers(name, "/index.php", seconds=30, https=True)
         seconds = time.monotonic() - begin
-        self.notices.wait_idle(self.patience)
+        self.settle()
         cpu = meter.cpu_seconds(self.pid) - cpu
         return seconds, 1000 * cpu, 1000 * (meter.children_cpu_seconds(self.pid) - programs)
 
@@ -123,27 +123,34 @@ class Bench:
         trace = os.path.join(self.host.root, "add.trace")
         with meter.strace(self.pid, trace):
             self.host.drop(name)
-            self.notices.wait_idle(self.patience)
-        self.host.wait_answers(name, "/index.php", seconds=10, https=True)
+            self.host.wait_answers(name, "/index.php", seconds=30, https=True)
+            self.settle()
         return replay.count(trace)
 
     # A full pass ----------------------------------------------------------
+
+    def rest(self):
+        """What has just been made is looked at more closely, until it is some seconds old."""
+        time.sleep(3)
+        self.full_pass()
+        self.settle()
 
     def full_pass(self):
         self.settle()
         before = meter.cpu_seconds(self.pid)
         os.kill(self.pid, signal.SIGHUP)
         self.notices.wait_idle(self.patience)
+        self.settle()
         return meter.cpu_seconds(self.pid) - before
 
     def full_pass_traced(self):
         """One webspace's part of a pass."""
-        self.settle()
+        self.rest()
         path = os.path.join(self.host.root, "pass.trace")
         with meter.strace(self.pid, path):
             os.kill(self.pid, signal.SIGHUP)
             self.notices.wait_idle(self.patience)
-        trace = replay.Trace(self.names[self.n // 2], self.pid).read(path)
+        trace = replay.Trace(self.names[self.n // 2], self.pid, self.host.root).read(path)
         total = sum(replay.count(path).values())
         say(f"a pass: {len(trace.lines)} system calls a webspace, {total / self.n:.1f} with what belongs to none")
         if trace.unknown:
@@ -152,10 +159,10 @@ class Bench:
 
     def bare(self, trace):
         """CPU seconds of the same system calls alone."""
-        trace = trace.text(self.names)
+        calls = trace.text(self.names, self.host.root)
         out = subprocess.run(
             ["nsenter", f"--mount={self.host.run_dir}/ns/mnt", BARE],
-            input=trace, capture_output=True, text=True, check=False,
+            input=calls, capture_output=True, text=True, check=False,
         )
         if out.returncode:
             say(f"the bare loop failed: {out.stderr.strip()}")
@@ -288,6 +295,7 @@ def measure_add(bench, small_calls):
 
 def measure_pass(bench, trace):
     say("full pass")
+    bench.rest()
     seconds = statistics.median(bench.full_pass() for _ in range(ROUNDS))
     bare = bench.bare(trace)
     tmpfiles = bench.tmpfiles()

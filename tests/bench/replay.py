@@ -90,8 +90,8 @@ def how(text):
 class Trace:
     """One webspace's calls, in order."""
 
-    def __init__(self, name, pid):
-        self.name, self.pid = name, pid
+    def __init__(self, name, pid, root):
+        self.name, self.pid, self.root = name, pid, root
         self.mine = {}  # descriptor → slot, of those opened for this webspace
         self.held = {}  # path → slot, of directories that all webspaces share
         self.shared = {}  # descriptor → path, of such ones that the trace saw opened
@@ -171,7 +171,8 @@ class Trace:
             self.mine.pop(number(words[0]), None)
         self.lines.append("\t".join(line))
 
-    def text(self, names):
-        """bare's input."""
+    def text(self, names, root):
+        """bare's input, for another host's names and directory."""
         held = [f"fd\t{slot}\t{path}" for path, slot in self.held.items()]
-        return "\n".join([*held, *self.lines, "names", *names]) + "\n"
+        calls = "\n".join([*held, *self.lines]).replace(f"{self.root}/", f"{root}/")
+        return "\n".join([calls, "names", *names]) + "\n"
