@@ -65,6 +65,7 @@ $B/system/%: tests/system/%.c $B/libwebspaces.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
 
+unit-programs: $(UNIT_TESTS)
 unit: $(UNIT_TESTS)
 	@for t in $(UNIT_TESTS); do $$t > $$t.log 2>&1 || { cat $$t.log; echo "$$t failed"; exit 1; }; done
 	@echo "unit: $(words $(UNIT_TESTS)) programs passed"
@@ -129,8 +130,33 @@ bench:
 	@$(MAKE) --no-print-directory $B/webspaces $B/bare >&2
 	@WEBSPACES=$(abspath $B/webspaces) tests/private /usr/bin/python3 -B tests/bench/bench.py $(N)
 
-install: $B/webspaces
+# Arbitrary bytes for SECONDS each, with sanitizers; what is found stays in build-fuzz.
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+fuzz:
+	$(MAKE) CC=clang B=$B-fuzz CFLAGS='-O1 -g' SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' $B-fuzz/libwebspaces.a
+	$(MAKE) CC=clang B=$B-fuzz CFLAGS='-O1 -g' SANITIZE='-fsanitize=fuzzer,address,undefined' $(FUZZERS:%=$B-fuzz/%)
+	@for f in $(FUZZERS); do mkdir -p $B-fuzz/corpus/$$f && \
+		LSAN_OPTIONS=suppressions=tests/fuzz/leaks.txt $B-fuzz/$$f -max_total_time=$(SECONDS) -artifact_prefix=$B-fuzz/ \
+		$B-fuzz/corpus/$$f || exit 1; done
+$B/%_fuzz: tests/fuzz/%_fuzz.c
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
+
+# Which lines the unit tests reach.
+cover:
+	$(MAKE) B=$B-cover CFLAGS='-O0 -g --coverage' LDFLAGS=--coverage HARDENING= unit
+	@cd $B-cover && gcov -n $$(find obj -name '*.gcda') 2>/dev/null | \
+		awk "/^File/ { f=\$$2 } /^Lines/ && f ~ /\\.c/ && f !~ /tests/ { print \$$2, f }" | sort -t: -k2 -n
+
+# The manual of the files has its keys from the table that reads them.
+$B/webspaces.conf.5: packaging/man/webspaces.conf.5.in $B/webspaces
+	@$B/webspaces options --man > $B/options.man
+	sed -e '/^@OPTIONS@$$/{r $B/options.man' -e 'd}' $< > $@
+man: $B/webspaces.conf.5
+
+install: $B/webspaces man
 	install -D -m 0755 $B/webspaces $(DESTDIR)$(PREFIX)/bin/webspaces
+	install -D -m 0644 packaging/man/webspaces.8 $(DESTDIR)$(PREFIX)/share/man/man8/webspaces.8
+	install -D -m 0644 $B/webspaces.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/webspaces.conf.5
 
 help:
 	@echo 'make           the program, build/webspaces (needs: make deps-build)'
@@ -146,5 +172,5 @@ clean:
 	rm -rf $B
 
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(SYSTEM_PROGRAMS:=.d)
-.PHONY: all unit golden deps-build deps-demo deps system check demo asan lint format bench install help clean
+.PHONY: all unit unit-programs golden deps-build deps-demo deps system check demo asan lint format bench fuzz cover man install help clean
 .DELETE_ON_ERROR:

@@ -328,7 +328,8 @@ int main(void)
 		cmocka_unit_test(opened_beneath_are_plain_paths_only),
 		cmocka_unit_test(an_error_names_the_path_and_the_reason),
 		cmocka_unit_test(a_renaming_attacker_never_leads_out),
-		cmocka_unit_test(a_made_directory_has_the_mode_and_its_parents_0755_whatever_the_umask),
+		cmocka_unit_test(
+			a_made_directory_has_the_mode_and_its_parents_0755_whatever_the_umask),
 		cmocka_unit_test(a_host_directory_may_be_reached_by_a_link),
 		cmocka_unit_test(read_are_regular_files_up_to_a_size),
 		cmocka_unit_test(read_is_a_file_whose_size_is_not_known_before),
