@@ -71,10 +71,7 @@ struct host {
 	struct arena arena; /* owns all of the above */
 };
 
-/*
- * Looks up the web user and compares the range of ids with /etc/subuid and
- * /etc/subgid: an id that a container may use must not become a webspace's.
- */
+/* Looks up the web user: web_uid, web_gid. -ENOENT: there is none of that name. */
 int host_resolve(struct host *h, struct err *e);
 /* Is the file of this webspace meant for this host? */
 bool host_has_placed(const struct host *h, const struct webspace *w);
