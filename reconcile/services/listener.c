@@ -18,7 +18,7 @@
 
 #include "agent/base/own.h"
 
-#define LOOKS_MAX 20000 /* descriptors looked at: a host may have a great many */
+#define LOOKS_MAX 200000 /* descriptors looked at: a host may have a great many */
 
 struct address {
 	struct sockaddr_storage sa;

@@ -232,11 +232,13 @@ static void get(const char *host, char ret[4096])
 				 .sin_port = htons(PORT),
 				 .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	autofd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct timeval patience = { .tv_sec = 10 };
 	autofree char *question = memory_printf("GET / HTTP/1.0\r\nHost: %s\r\n\r\n", host);
 	size_t len = 0;
 	ssize_t n;
 
 	ret[0] = '\0';
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
 		return;
 	assert_true(write(fd, question, strlen(question)) > 0);
