@@ -7,7 +7,12 @@ B ?= build
 SECONDS ?= 60
 N ?= 1000
 
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+# V=1 shows whole commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo '  $1')
 CFLAGS ?= -O2 -g
 PACKAGES := libconfig libidn2 libsystemd jansson libacl libcrypto libssl
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wno-unknown-warning-option \
@@ -30,19 +35,22 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*_test.c
 all: $B/webspaces
 
 $B/webspaces: $B/obj/agent/main.o $B/libwebspaces.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ONCE)
+	$(call say,LD $@)
+	$Q$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ONCE)
 
 $B/libwebspaces.a: $(filter-out $B/obj/agent/main.o,$(OBJECTS))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR $@)
+	$Q$(AR) rcs $@ $^
 
 $B/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC $<)
+	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $B/obj/gen/templates.o: $B/gen/templates.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$Q$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Each template becomes a string, named as its file.
 $B/gen/templates.c: $(TEMPLATES) Makefile
@@ -57,13 +65,15 @@ $B/gen/templates.c: $(TEMPLATES) Makefile
 # Tests of one module each; they see the whole library.
 $B/unit/%: tests/unit/%.c $B/libwebspaces.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a -lcmocka $(LIBS_ONCE)
+	$(call say,LD $@)
+	$Q$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a -lcmocka $(LIBS_ONCE)
 
 # Programs that system tests drive, where the real program is too much around what is tested.
 SYSTEM_PROGRAMS := $(patsubst tests/system/%.c,$B/system/%,$(wildcard tests/system/*.c))
 $B/system/%: tests/system/%.c $B/libwebspaces.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
+	$(call say,LD $@)
+	$Q$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
 
 unit-programs: $(UNIT_TESTS)
 unit: $(UNIT_TESTS)
@@ -95,7 +105,7 @@ endef
 deps-build:
 	$(call install_packages,$(BUILD_PACKAGES))
 deps-demo: deps-build
-	$(call install_packages,$(RUN_PACKAGES) curl)
+	$(call install_packages,$(RUN_PACKAGES) curl acl python3)
 deps: deps-demo
 	$(call install_packages,$(TEST_PACKAGES))
 
