@@ -6,15 +6,28 @@
 #include <stdio.h>
 #include <string.h>
 
+static void put(struct err *e, int code, const char *format, va_list ap)
+{
+	e->code = code;
+	vsnprintf(e->text, sizeof(e->text), format, ap);
+}
+
+/* Behind what is there: ": TEXT". */
+static void append(struct err *e, const char *text)
+{
+	size_t len = strlen(e->text);
+
+	snprintf(e->text + len, sizeof(e->text) - len, ": %s", text);
+}
+
 int err_set(struct err *e, int code, const char *format, ...)
 {
 	va_list ap;
 
 	if (!e)
 		return -code;
-	e->code = code;
 	va_start(ap, format);
-	vsnprintf(e->text, sizeof(e->text), format, ap);
+	put(e, code, format, ap);
 	va_end(ap);
 	return -code;
 }
@@ -23,16 +36,13 @@ int err_sys(struct err *e, const char *format, ...)
 {
 	int code = errno;
 	va_list ap;
-	size_t len;
 
 	if (!e)
 		return -code;
-	e->code = code;
 	va_start(ap, format);
-	vsnprintf(e->text, sizeof(e->text), format, ap);
+	put(e, code, format, ap);
 	va_end(ap);
-	len = strlen(e->text);
-	snprintf(e->text + len, sizeof(e->text) - len, ": %s", strerrordesc_np(code));
+	append(e, strerrordesc_np(code));
 	return -code;
 }
 
@@ -40,15 +50,13 @@ int err_in(struct err *e, const char *format, ...)
 {
 	char inner[sizeof(e->text)];
 	va_list ap;
-	size_t len;
 
 	if (!e)
 		return -EIO;
 	memcpy(inner, e->text, sizeof(inner));
 	va_start(ap, format);
-	vsnprintf(e->text, sizeof(e->text), format, ap);
+	put(e, e->code, format, ap);
 	va_end(ap);
-	len = strlen(e->text);
-	snprintf(e->text + len, sizeof(e->text) - len, ": %s", inner);
+	append(e, inner);
 	return -e->code;
 }

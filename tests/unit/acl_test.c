@@ -19,32 +19,13 @@
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
+#include "tests/unit/scratch.h"
 
 #define WEB 33
 #define USER(u)               \
 	{                     \
 		false, (u), 5 \
 	}
-
-static char root[] = "/tmp/acl_test.XXXXXX";
-static int dir = -1;
-
-static int make_root(void **state)
-{
-	(void)state;
-	if (!mkdtemp(root))
-		return -1;
-	dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return dir < 0;
-}
-
-static int remove_root(void **state)
-{
-	(void)state;
-	close(dir);
-	dir = open("/tmp", O_RDONLY | O_DIRECTORY);
-	return path_remove_tree(dir, strrchr(root, '/') + 1, NULL) != 1 || close(dir) < 0;
-}
 
 static bool is_root_here(void)
 {

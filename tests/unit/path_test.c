@@ -20,16 +20,12 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
+#include "tests/unit/scratch.h"
 
-static char root[] = "/tmp/path_test.XXXXXX";
-static int dir = -1;
-
-static int make_root(void **state)
+static int make_places(void **state)
 {
-	(void)state;
-	if (!mkdtemp(root))
+	if (make_root(state) != 0)
 		return -1;
-	dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	mkdirat(dir, "a", 0755);
 	mkdirat(dir, "a/b", 0755);
 	close(openat(dir, "a/file", O_CREAT | O_WRONLY, 0644));
@@ -38,15 +34,7 @@ static int make_root(void **state)
 	assert_int_equal(symlinkat("file", dir, "a/beside"), 0);
 	assert_int_equal(symlinkat("loop", dir, "loop"), 0);
 	mkfifoat(dir, "fifo", 0644);
-	return dir < 0;
-}
-
-static int remove_root(void **state)
-{
-	(void)state;
-	close(dir);
-	dir = open("/tmp", O_RDONLY | O_DIRECTORY);
-	return path_remove_tree(dir, strrchr(root, '/') + 1, NULL) != 1 || close(dir) < 0;
+	return 0;
 }
 
 static void opened_beneath_are_plain_paths_only(void **state)
@@ -341,5 +329,5 @@ int main(void)
 		cmocka_unit_test(the_kernel_here_is_new_enough),
 	};
 
-	return cmocka_run_group_tests(tests, make_root, remove_root);
+	return cmocka_run_group_tests(tests, make_places, remove_root);
 }
