@@ -213,6 +213,8 @@ static void on_idle(struct agent *a)
 		 a->ready ? "" : "READY=1\n", reconcile_subjects(a->reconcile)->count,
 		 (unsigned long long)reconcile_generation(a->reconcile));
 	loop_notify(state);
+	if (!a->ready)
+		memory_trim(); /* the texts of all configurations were put together */
 	a->ready = true;
 }
 
@@ -370,6 +372,7 @@ int agent_open(const struct agent_config *config, struct agent **ret, struct err
 		r = lock = control_lock(config->host, e);
 	if (r < 0)
 		return r;
+	memory_return_large();
 	a = memory_new(sizeof(*a));
 	a->config = *config;
 	a->lock = lock;

@@ -1,10 +1,13 @@
 /* Memory that is there or ends the process: see memory.h. */
 #include "agent/base/memory.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LARGE_BYTES (128 << 10)
 
 static void *there(void *p)
 {
@@ -28,6 +31,17 @@ void *memory_resize(void *old, size_t count, size_t size_bytes)
 char *memory_dup(const char *text)
 {
 	return text ? there(strdup(text)) : NULL;
+}
+
+/* Setting it at all ends glibc's habit of raising it with each large block that is freed (mallopt(3)). */
+void memory_return_large(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+}
+
+void memory_trim(void)
+{
+	(void)malloc_trim(0);
 }
 
 char *memory_printf(const char *format, ...)

@@ -17,4 +17,9 @@ void *memory_resize(void *old, size_t count, size_t size_bytes);
 char *memory_dup(const char *text);
 
 /* printf into memory of its own, owned by the caller. Never NULL. */
+/* Large texts (whole configurations) go back to the system when freed, not to a pool. For the process. */
+void memory_return_large(void);
+/* What a burst has freed goes back to the system. Costs milliseconds. */
+void memory_trim(void);
+
 char *memory_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
