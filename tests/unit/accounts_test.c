@@ -147,6 +147,26 @@ static void a_changed_file_is_read_again_and_a_missing_one_is_empty(void **state
 	accounts_close(a);
 }
 
+static void news_is_what_others_changed_and_told_once(void **state)
+{
+	struct accounts *a = open_accounts();
+
+	(void)state;
+	assert_false(accounts_have_news(a));
+	write_file("passwd", "zoe:x:20077:20077::/:/bin/sh\n");
+	assert_int_equal(accounts_refresh_own(a, NULL), 0);
+	assert_false(accounts_have_news(a));
+	write_file("passwd", "");
+	assert_int_equal(accounts_refresh(a, NULL), 0);
+	write_file("passwd", "yves:x:20078:20078::/:/bin/sh\n");
+	assert_int_equal(accounts_refresh_own(a, NULL), 0);
+	assert_true(accounts_have_news(a));
+	assert_false(accounts_have_news(a));
+	write_file("group", "");
+	assert_true(accounts_have_news(a));
+	accounts_close(a);
+}
+
 static void services_that_are_not_installed_are_passed_over(void **state)
 {
 	struct accounts *a;
@@ -200,6 +220,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_changed_file_is_read_again_and_a_missing_one_is_empty, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(news_is_what_others_changed_and_told_once, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(services_that_are_not_installed_are_passed_over,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ten_thousand_accounts_are_cheap, set_up, tear_down),
