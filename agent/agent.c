@@ -117,7 +117,9 @@ static void look_at_file(struct agent *a, const char *name)
 
 	set_problem(a, r < 0 ? e.text : NULL);
 	plan_next_look(a);
-	tell_host_status(a);
+	/* Before the first look at the daemons is done, what the last agent told of them stands. */
+	if (a->ready || a->problem)
+		tell_host_status(a);
 }
 
 /* Hints ------------------------------------------------------------------ */
@@ -216,6 +218,7 @@ static void on_idle(struct agent *a)
 	if (!a->ready)
 		memory_trim(); /* the texts of all configurations were put together */
 	a->ready = true;
+	status_seen_all(a->status);
 }
 
 static void on_report(const struct report *r, void *data)

@@ -22,6 +22,7 @@
 
 struct status {
 	int dir;
+	bool seen_all; /* this agent has looked at everything once */
 };
 
 static const char *const state_names[] = {
@@ -67,23 +68,55 @@ void status_close(struct status *s)
 	free(s);
 }
 
-static struct json *condition_json(enum condition_type type, const struct condition *c)
+static bool has_text(const struct json *j, const char *key, const char *text)
+{
+	const char *found = json_text(j, key);
+
+	return found && strcmp(found, text) == 0;
+}
+
+/* The same condition as an earlier agent, or this one, told it: then it has been so since then. */
+static const char *since_before(const struct json *before, enum condition_type type,
+				const struct condition *c)
+{
+	const struct json *j = json_at(json_get(before, "conditions"), type);
+
+	if (!has_text(j, "type", condition_names[type]) ||
+	    !has_text(j, "status", truth_names[c->status]) ||
+	    !has_text(j, "reason", c->reason ? c->reason : ""))
+		return NULL;
+	return json_text(j, "since");
+}
+
+static struct json *condition_json(enum condition_type type, const struct condition *c,
+				   const struct json *before)
 {
 	struct json *j = json_new_object();
-	char since[21];
+	const char *since = since_before(before, type, c);
+	char now[21];
 
-	clock_rfc3339(c->since, since);
+	clock_rfc3339(c->since, now);
 	json_put_text(j, "type", condition_names[type]);
 	json_put_text(j, "status", truth_names[c->status]);
 	json_put_text(j, "reason", c->reason ? c->reason : "");
 	json_put_text(j, "message", c->message ? c->message : "");
-	json_put_text(j, "since", since);
+	json_put_text(j, "since", since ? since : now);
 	return j;
 }
 
-static struct json *subject_json(const struct subject *s)
+/* Which desired state the conditions are about; empty: none. ret has room for 17 bytes. */
+static const char *fingerprint_text(const struct subject *s, char ret[static 17])
+{
+	ret[0] = '\0';
+	if (s->webspace)
+		snprintf(ret, 17, "%016llx", (unsigned long long)s->webspace->fingerprint);
+	return ret;
+}
+
+static struct json *subject_json(const struct subject *s, const struct json *before)
 {
 	struct json *j = json_new_object(), *conditions = json_new_array();
+	char fingerprint[17];
 
 	json_put_text(j, "name", s->name);
 	json_put_text(j, "state",
@@ -91,10 +124,20 @@ static struct json *subject_json(const struct subject *s)
 		      : s->webspace ? state_names[s->webspace->state]
 				    : "unknown");
 	json_put_bool(j, "ready", subject_ready(s));
+	json_put_text(j, "fingerprint", fingerprint_text(s, fingerprint));
 	for (enum condition_type t = 0; t < CONDITIONS; t++)
-		json_add(conditions, condition_json(t, &s->conditions[t]));
+		json_add(conditions, condition_json(t, &s->conditions[t], before));
 	json_put(j, "conditions", conditions);
 	return j;
+}
+
+static int read_json(int dir, const char *file, struct json **ret, struct err *e)
+{
+	autofree char *text = NULL;
+	size_t len;
+	int r = path_read(dir, file, STATUS_MAX_BYTES, &text, &len, e);
+
+	return r < 0 ? r : json_parse(text, len, ret, e);
 }
 
 static int write_json(struct status *s, const char *file, const struct json *j, struct err *e)
@@ -104,26 +147,58 @@ static int write_json(struct status *s, const char *file, const struct json *j, 
 	return put_file(s->dir, file, 0644, text, strlen(text), PUT_BATCH, e);
 }
 
+/* The first thing to tell is that something has not been looked at yet. */
+static bool is_pending(const struct subject *s)
+{
+	for (enum condition_type t = 0; t < CONDITIONS; t++) {
+		const struct condition *c = &s->conditions[t];
+
+		if (c->status == CONDITION_FALSE)
+			return false;
+		if (c->status == CONDITION_UNKNOWN && strcmp(c->reason, "NotWanted") != 0)
+			return strcmp(c->reason, "Pending") == 0;
+	}
+	return false;
+}
+
 int status_write(struct status *s, const struct subject *subject, struct err *e)
 {
-	autojson struct json *j = subject_json(subject);
-	char file[NAME_MAX + 1];
+	autojson struct json *before = NULL, *j = NULL;
+	char file[NAME_MAX + 1], fingerprint[17];
+	struct err ignored = { 0 };
 
 	snprintf(file, sizeof(file), "%s.json", subject->name);
+	(void)read_json(s->dir, file, &before, &ignored);
+	if (!s->seen_all && subject->webspace && is_pending(subject) &&
+	    has_text(before, "fingerprint", fingerprint_text(subject, fingerprint)))
+		return 0;
+	j = subject_json(subject, before);
 	return write_json(s, file, j, e);
 }
 
 /* "@" cannot begin a webspace's name, so this file is never one's. */
 #define HOST_FILE "@agent.json"
 
-int status_write_host(struct status *s, const struct status_host *host, struct err *e)
+void status_seen_all(struct status *s)
 {
-	autojson struct json *j = json_new_object();
+	s->seen_all = true;
+}
+
+static struct json *host_json(const struct status_host *host)
+{
+	struct json *j = json_new_object();
 
 	json_put_number(j, "generation", (int64_t)host->generation);
 	json_put_text(j, "revision", host->revision);
 	json_put_number(j, "held", (int64_t)host->held);
 	json_put_text(j, "problem", host->problem);
+	return j;
+}
+
+int status_write_host(struct status *s, const struct status_host *host, struct err *e)
+{
+	autojson struct json *j = host_json(host);
+
 	return write_json(s, HOST_FILE, j, e);
 }
 
@@ -175,15 +250,6 @@ int status_sweep(struct status *s, const struct table *subjects, struct err *e)
 		if (name_of_file(entry->d_name, name) && !table_get(subjects, name))
 			r = status_forget(s, name, e);
 	return r;
-}
-
-static int read_json(int dir, const char *file, struct json **ret, struct err *e)
-{
-	autofree char *text = NULL;
-	size_t len;
-	int r = path_read(dir, file, STATUS_MAX_BYTES, &text, &len, e);
-
-	return r < 0 ? r : json_parse(text, len, ret, e);
 }
 
 static int name_order(const void *a, const void *b)
@@ -258,7 +324,7 @@ int status_read(const struct host *host, const char *name, struct json **ret, st
 		return dir;
 	r = read_json(dir, HOST_FILE, &j, e);
 	if (r == -ENOENT)
-		j = json_new_object();
+		j = host_json(&(struct status_host){ 0 });
 	else if (r < 0)
 		return r;
 	array = json_new_array();

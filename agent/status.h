@@ -23,7 +23,12 @@ struct status_host {
 int status_open(const struct host *host, struct status **ret, struct err *e);
 void status_close(struct status *s);
 
+/*
+ * What an earlier agent saw of the same desired state stands until this one has something else to
+ * tell or has seen everything: nobody's site was unready just because an agent began.
+ */
 int status_write(struct status *s, const struct subject *subject, struct err *e);
+void status_seen_all(struct status *s);
 int status_write_host(struct status *s, const struct status_host *host, struct err *e);
 int status_forget(struct status *s, const char *name, struct err *e);
 /* Removes files of webspaces that are not in the table. */

@@ -16,8 +16,10 @@ static struct progress *progress_new(struct reconcile *r, const char *name)
 	p->r = r;
 	p->subject.name = memory_dup(name);
 	p->subject.pass = p;
-	for (size_t i = 0; i < CONDITIONS; i++)
+	for (size_t i = 0; i < CONDITIONS; i++) {
 		p->subject.conditions[i].reason = "Pending";
+		p->subject.conditions[i].since = clock_wall();
+	}
 	(void)table_set(&r->subjects, name, p);
 	return p;
 }
