@@ -21,6 +21,16 @@
 #include "agent/base/path.h"
 #include "agent/base/put.h"
 
+/* Not written when it is right: the web server goes through, nobody else does. */
+static int open_to_web(const struct store *s, int dir)
+{
+	struct stat st;
+
+	if (fstat(dir, &st) == 0 && st.st_gid == s->web_gid && (st.st_mode & 07777) == 0710)
+		return 0;
+	return fchown(dir, (uid_t)-1, s->web_gid) < 0 || fchmod(dir, 0710) < 0 ? -errno : 0;
+}
+
 static int open_certs(struct store *s, struct err *e)
 {
 	if (s->writable && mkdirat(s->state, "certs", 0700) < 0 && errno != EEXIST)
@@ -29,8 +39,7 @@ static int open_certs(struct store *s, struct err *e)
 	if (s->certs < 0)
 		return !s->writable && errno == ENOENT ? 0
 						       : err_sys(e, "open %s/certs", s->state_dir);
-	if (s->writable &&
-	    (fchown(s->certs, (uid_t)-1, s->web_gid) < 0 || fchmod(s->certs, 0710) < 0))
+	if (s->writable && open_to_web(s, s->certs) < 0)
 		return err_sys(e, "open %s/certs to the web server", s->state_dir);
 	return 0;
 }
