@@ -138,7 +138,13 @@ acme = {{ issuer = "internal"; }};
         """A file of the user's own in data."""
         full = self.data(name, path)
         entry = pwd.getpwnam(name)
-        os.makedirs(os.path.dirname(full), exist_ok=True)
+        directory, missing = os.path.dirname(full), []
+        while not os.path.isdir(directory):
+            missing.append(directory)
+            directory = os.path.dirname(directory)
+        for directory in reversed(missing):
+            os.mkdir(directory)
+            os.chown(directory, entry.pw_uid, entry.pw_gid)
         with open(full, "wb" if isinstance(text, bytes) else "w") as file:
             file.write(text)
         os.chown(full, entry.pw_uid, entry.pw_gid)
