@@ -87,13 +87,17 @@ static int parents_make(const struct host *h, struct err *e)
 	return r;
 }
 
+/*
+ * The temporary directories are the web user's, the one they lie in is not: as root, nginx makes
+ * them and gives them to the web user by path, who could have put a link there.
+ */
 static int places_make(const struct host *h, struct err *e)
 {
 	autofree char *run = memory_printf("%s/nginx", h->run_dir);
 	autofree char *temp = memory_printf("%s/nginx-temp", h->state_dir);
 	const struct place places[] = {
 		{ run, 0, 0, 0700 },
-		{ temp, h->web_uid, h->web_gid, 0700 },
+		{ temp, 0, h->web_gid, 0710 },
 	};
 	int r = parents_make(h, e);
 
