@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/memory.h"
@@ -208,6 +209,31 @@ static bool unchanged(const struct php_pool *p, const struct webspace *w,
 	       p->gid == account->gid && strcmp(p->version, version) == 0;
 }
 
+/*
+ * OPcache tells jails apart by the inode number of their root and nothing else. Two file systems
+ * have the same numbers, so who is not on that of the home root gets a master (a cache) alone.
+ */
+static bool needs_own_cache(const struct host *host, const struct webspace *w)
+{
+	autoarena struct arena a = { 0 };
+	struct stat root, jail;
+
+	return w->php.chroot && stat(host->home_root, &root) == 0 &&
+	       stat(arena_printf(&a, "%s/%s/chroot", host->home_root, w->name), &jail) == 0 &&
+	       root.st_dev != jail.st_dev;
+}
+
+static void line_of(const struct php_pool *p, const struct webspace *w, const char *version,
+		    char ret[static PHP_LINE_ROOM])
+{
+	const struct host *host = p->service->config.host;
+	struct webspace as_if = *w;
+
+	if (needs_own_cache(host, w))
+		as_if.php.master = MASTER_DEDICATED;
+	php_id_line(host, &as_if, version, p->uid, ret);
+}
+
 static int enter(struct php_pool *p, const struct webspace *w, const struct account *account,
 		 const char *version, struct err *e)
 {
@@ -219,7 +245,7 @@ static int enter(struct php_pool *p, const struct webspace *w, const struct acco
 
 	p->uid = account->uid;
 	p->gid = account->gid;
-	php_id_line(s->config.host, w, version, p->uid, id);
+	line_of(p, w, version, id);
 	r = check_listen(w, e);
 	if (r == 0)
 		r = check_path(s, p->name, id, e);
