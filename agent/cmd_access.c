@@ -69,6 +69,16 @@ static int give_access(int fd, bool is_dir, struct err *e)
 	return r < 0 ? r : 1;
 }
 
+/* A name may have anything in it, also what a terminal takes for orders. */
+static void print_name(const char *path)
+{
+	for (const unsigned char *at = (const unsigned char *)path; *at; at++)
+		if (*at >= ' ' && *at < 127 && *at != '\\')
+			fputc(*at, stderr);
+		else
+			fprintf(stderr, "\\%03o", *at);
+}
+
 static int visit(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
 	bool is_dir = S_ISDIR(st->st_mode);
@@ -82,7 +92,9 @@ static int visit(const char *path, const struct stat *st, int kind, struct FTW *
 	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	r = fd < 0 ? err_sys(&e, "open") : give_access(fd, is_dir, &e);
 	if (r < 0) {
-		fprintf(stderr, "webspaces: %s: %s\n", path, e.text);
+		fputs("webspaces: ", stderr);
+		print_name(path);
+		fprintf(stderr, ": %s\n", e.text);
 		walk.failed++;
 	}
 	walk.given += r > 0;

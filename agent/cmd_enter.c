@@ -3,6 +3,7 @@
  * mounts are. Everything that takes root's rights comes before the user's id is
  * taken on, and what is opened is opened beneath the home root, through no link.
  */
+#include <linux/close_range.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +25,9 @@ static int enter(const struct host *host, const char *name, bool jail, char **ar
 		r = user_become(&user, e);
 	if (r < 0)
 		return r;
+	/* What a shell of root's had open besides the usual three is not the user's to have. */
+	if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		return err_sys(e, "let go of descriptors");
 	execvpe(argv[0], argv, user_environment(&user));
 	return err_sys(e, "%s", argv[0]);
 }

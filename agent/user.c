@@ -13,6 +13,7 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/model/names.h"
+#include "agent/terminal.h"
 #include "reconcile/namespace.h"
 
 #define FIRST_USER_ID 1000
@@ -73,7 +74,7 @@ int user_become(const struct user *user, struct err *e)
 		return err_sys(e, "become %s", user->name);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, "give up new privileges");
-	return 0;
+	return terminal_guard(e);
 }
 
 char **user_environment(const struct user *user)

@@ -24,7 +24,7 @@ int user_find(const struct host *host, const char *name, struct user *ret, struc
  */
 int user_enter(const struct host *host, struct user *user, enum user_place place, struct err *e);
 
-/* Takes on the user's ids for good: no supplementary group, no_new_privs. */
+/* Takes on the user's ids for good: no supplementary group, no_new_privs, no typing into root's terminal. */
 int user_become(const struct user *user, struct err *e);
 
 /* A clean environment, static. */
