@@ -1,0 +1,301 @@
+"""A bad webspace harms itself alone: twenty good ones are served all the time, by the same daemons.
+
+Each kind of badness is one row of a table: how it comes about, what status has to say of it, and
+how it is mended. They all happen at once, on one host.
+"""
+
+import grp
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from crowd import Crowd
+from host import Host, wait_for
+
+GOOD = [f"good{n}" for n in range(20)]
+PAGE = "<?php echo 'good';"
+SETTINGS = "reconcile = { removal_grace_s = 1; };"
+
+# php-fpm as it is, but it dislikes a word that our own checks know nothing of.
+PICKY = """#!/usr/bin/python3
+import os, re, sys
+binary = "/usr/sbin/php-fpm" + re.search(r"[0-9.]+$", sys.argv[0]).group(0)
+for at, word in enumerate(sys.argv):
+    if word in ("-y", "--fpm-config") and "-t" in sys.argv:
+        text = open(sys.argv[at + 1]).read()
+        if "unbearable" in text:
+            pool = [line for line in text[:text.index("unbearable")].splitlines() if line.startswith("[")][-1]
+            sys.exit(f"ERROR: {pool} this php-fpm does not like it")
+os.execv(binary, sys.argv)
+"""
+
+
+class Watch:
+    """Good webspaces under visitors, and the daemons they had at first."""
+
+    def __init__(self, host):
+        self.host = host
+        self.nginx = host.nginx_pid()
+        names = [host.host_name(name) for name in GOOD]
+        options = {"visitors": 2, "pause": 0.03, "ca_file": host.ca_file}
+        self.crowd = Crowd("good ones", host.https_port, names, "/", "good", **options)
+
+    def end(self):
+        visits = self.crowd.end()
+        print(f"\n  {visits}")
+        assert len(visits.visits) > 20 and not visits.failed, (len(visits.visits), visits.failed[:5])
+        assert self.host.nginx_pid() == self.nginx, "nginx was started again"
+        for name in GOOD:
+            assert self.host.ready(name), self.host.status(name)
+        journal = self.host.journal()
+        assert "ended by itself" not in journal, journal[-2000:]
+
+
+@pytest.fixture
+def served(make_host):
+    """A host with twenty good webspaces and a php-fpm that is hard to please."""
+    host = make_host(settings=SETTINGS)
+    binaries = os.path.join(host.root, "bin")
+    os.makedirs(binaries)
+    for name in os.listdir("/usr/sbin"):
+        if name.startswith("php-fpm") and name[-1].isdigit():
+            path = os.path.join(binaries, name)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(PICKY)
+            os.chmod(path, 0o755)
+    with open(host.config, "r+", encoding="utf-8") as file:
+        text = file.read().replace("php = { shards", f'php = {{ binary = "{binaries}/php-fpm%s"; shards')
+        file.seek(0)
+        file.write(text)
+    host.start()
+    host.add(*GOOD, index=PAGE)
+    for name in GOOD:
+        host.wait_answers(name, https=True)
+    return host
+
+
+def put(host, file, text, mode=0o644):
+    path = os.path.join(host.drops, file)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.chmod(path, mode)
+    return path
+
+
+def told(host, name, kind, reason, *words):
+    """Does status say so?"""
+    condition = host.condition(name, kind)
+    return (
+        condition
+        and condition["status"] == "False"
+        and condition["reason"] == reason
+        and all(word in condition["message"] for word in words)
+    )
+
+
+# Texts that do not load: name → text, what is said.
+UNLOADABLE = {
+    "unknownkey": ('php = { memory_limt = "64M"; };', "memory_limt", "memory_limit"),
+    "badvalue": ('php = { memory_limit = "lots"; };', "memory_limit"),
+    "outofrange": ("php = { max_children = 0; };", "max_children"),
+    "wrongtype": ('php = "yes";', "php"),
+    "wrongnumber": ('php = { max_children = "five"; };', "max_children"),
+    "syntax": ("php = { memory_limit = ", "syntax"),
+    "include": ('@include "/etc/shadow"', "include"),
+    "comment": ("/* never ends", "comment"),
+    "longlabel": ('sites = ({ names = ["' + "a" * 64 + '.example.test"]; });', "names"),
+    "longname": ('sites = ({ names = ["' + ".".join(["a" * 49] * 6) + '"]; });', "names"),
+    "injection": ('php = { values = { x = "1\\nuser = root"; }; };', "values"),
+    "spares": ('php = { pm = "dynamic"; max_children = 2; max_spare_servers = 9; };', "max_spare_servers"),
+    "halfcert": ('sites = ({ tls = { certificate = "/etc/ssl/a.pem"; }; });', "tls.key"),
+    "rootid": ("account = { uid = 0; };", "account.uid"),
+    "twice": ('sites = ({ names = ["t.example.test"]; }, { names = ["T.example.test"]; });', "twice"),
+    "jailbind": ('binds = ["/etc/hostname:/data/x"];', "binds"),
+    "opcache": ('php = { values = { opcache = { validate_root = "0"; }; }; };', "opcache"),
+}
+
+
+def fifo(host):
+    os.mkfifo(os.path.join(host.drops, "fifo.conf"))
+
+
+def link(host):
+    os.symlink("/etc/hostname", os.path.join(host.drops, "link.conf"))
+
+
+def theirs(host):
+    os.chown(put(host, "theirs.conf", ""), 1234, 1234)
+
+
+# Files that are not read: name → how it comes, what is said.
+UNREADABLE = {
+    "fifo": (fifo, "not a regular file"),
+    "link": (link, "symbolic link"),
+    "theirs": (theirs, "must be root's"),
+    "writable": (lambda host: put(host, "writable.conf", "", 0o666), "written by others"),
+    "huge": (lambda host: put(host, "huge.conf", "#" * 70000 + "\n"), "larger than"),
+    "nul": (lambda host: put(host, "nul.conf", "state = \0;"), ""),
+    "directory": (lambda host: os.mkdir(os.path.join(host.drops, "directory.conf")), "not a regular file"),
+    "Upper": (lambda host: put(host, "Upper.conf", ""), "lower-case"),
+    "-dash": (lambda host: put(host, "-dash.conf", ""), "begins with"),
+    "a b": (lambda host: put(host, "a b.conf", ""), "lower-case"),
+    "x" * 40: (lambda host: put(host, "x" * 40 + ".conf", ""), "32"),
+    "www-data": (lambda host: put(host, "www-data.conf", ""), "the system's own"),
+    "root": (lambda host: put(host, "root.conf", ""), "the system's own"),
+}
+
+
+def mend_file(host, name):
+    """Whatever is at NAME.conf makes place for an empty file."""
+    path = os.path.join(host.drops, f"{name}.conf")
+    if os.path.isdir(path) and not os.path.islink(path):
+        os.rmdir(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+    if name in UNLOADABLE or name.islower() and name.isalpha() and len(name) <= 32 and name != "root":
+        host.drop(name)
+        return True
+    return False
+
+
+def test_files_that_do_not_load_harm_nobody_and_heal(served):  # promise 2, G1 A6
+    host, watch = served, Watch(served)
+    for name, (text, *_) in UNLOADABLE.items():
+        host.drop(name, text)
+    for make, _ in UNREADABLE.values():
+        make(host)
+    for name, (_, *words) in UNLOADABLE.items():
+        wait_for(f"{name}: {words}: {host.condition(name, 'Loaded')}", lambda: told(host, name, "Loaded", "Invalid", *words), 15)
+    for name, (_, *words) in UNREADABLE.items():
+        wait_for(f"{name}: {words}: {host.condition(name, 'Loaded')}", lambda: told(host, name, "Loaded", "Invalid", *words), 15)
+    host.add("later", index=PAGE)
+    host.wait_answers("later", https=True)
+    mended = [name for name in [*UNLOADABLE, *UNREADABLE] if mend_file(host, name)]
+    assert len(mended) > 20
+    host.wait_ready(*mended)
+    watch.end()
+
+
+# What loads and cannot be had. ------------------------------------------------
+
+
+def useradd(name, uid, gid):
+    with open("/etc/passwd", "a", encoding="ascii") as file:
+        file.write(f"{name}:x:{uid}:{gid}::/nonexistent:/usr/sbin/nologin\n")
+    with open("/etc/group", "a", encoding="ascii") as file:
+        if gid == uid:
+            file.write(f"{name}:x:{gid}:\n")
+
+
+def userdel(name):
+    for path in ("/etc/passwd", "/etc/group"):
+        with open(path, encoding="utf-8") as file:
+            lines = [line for line in file if not line.startswith(f"{name}:")]
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            file.writelines(lines)
+        os.chmod(f"{path}.new", 0o644)
+        os.rename(f"{path}.new", path)
+
+
+def file_at(*below):
+    """A file where a directory of the webspace has to be."""
+
+    def make(host, name):
+        path = host.home(name, *below)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8"):
+            pass
+
+    return make
+
+
+def link_at_home(host, name):
+    os.makedirs(os.path.join(host.root, "elsewhere"), exist_ok=True)
+    os.symlink(os.path.join(host.root, "elsewhere"), host.home(name))
+
+
+def nothing(host, name):
+    pass
+
+
+def remove_at(*below):
+    def mend(host, name):
+        os.unlink(host.home(name, *below))
+
+    return mend
+
+
+def pair_of_files(host, name, names, key_of=None):
+    """A certificate of the host's own CA's kind, signed by itself, for these names."""
+    base = os.path.join(host.root, name)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
+         "-subj", f"/CN={names[0]}", "-addext", "subjectAltName=" + ",".join(f"DNS:{each}" for each in names),
+         "-keyout", f"{base}.key", "-out", f"{base}.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    if key_of:
+        shutil.copy(os.path.join(host.root, f"{key_of}.key"), f"{base}.key")
+
+
+def own(name):
+    return f'sites = ({{ tls = {{ certificate = "ROOT/{name}.pem"; key = "ROOT/{name}.key"; }}; }});'
+
+
+def garbage(host, name):
+    for end in ("pem", "key"):
+        with open(os.path.join(host.root, f"{name}.{end}"), "w", encoding="utf-8") as file:
+            file.write("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+
+
+def good_pair(host, name):
+    pair_of_files(host, name, [host.host_name(name)])
+
+
+# name → text of the file, what is done first, what is said of it, how it is mended (None: by an empty file).
+IMPOSSIBLE = {
+    "nosource": ('binds = ["/nonexistent/x:/srv/x"];', nothing, ("Mounts", "SourceMissing", "/nonexistent/x"), None),
+    "noversion": ('php = { version = "5.6"; };', nothing, ("Php", "VersionMissing", "5.6"), None),
+    "unbearable": ('php = { env = { WORD = "unbearable"; }; };', nothing, ("Php", "Quarantined", "does not like"), None),
+    "nametaken": ('sites = ({ names = ["nametaken.web.test"]; }, { names = ["good3.web.test"]; });', nothing, ("Sites", "NameTaken", "good3"), None),
+    "homefile": ("", file_at(), ("Directories", "WrongType", "a file"), remove_at()),
+    "chrootfile": ("", file_at("chroot"), ("Directories", "WrongType", "chroot is a file"), remove_at("chroot")),
+    "datafile": ("", file_at("chroot/data"), ("Directories", "WrongType", "data is a file"), remove_at("chroot/data")),
+    "logsfile": ("", file_at("logs"), ("Directories", "WrongType", "logs is a file"), remove_at("logs")),
+    "homelink": ("", link_at_home, ("Directories", "WrongType", "a link"), remove_at()),
+    "lowid": ("", lambda host, name: useradd(name, 777, 777), ("Account", "NotAllowed", "777"), lambda host, name: userdel(name)),
+    "shared": ("", lambda host, name: useradd(name, 61001, grp.getgrnam("www-data").gr_gid), ("Account", "NotAllowed", ""), lambda host, name: userdel(name)),
+    "nopair": (own("nopair"), nothing, ("Certificate", "BadCertificate", "nopair.pem"), good_pair),
+    "badpair": (own("badpair"), garbage, ("Certificate", "BadCertificate", "badpair"), good_pair),
+    "otherkey": (own("otherkey"), lambda host, name: (good_pair(host, "spare"), pair_of_files(host, name, [host.host_name(name)], "spare")), ("Certificate", "BadCertificate", "key"), good_pair),
+    "othername": (own("othername"), lambda host, name: pair_of_files(host, name, ["else.example.test"]), ("Certificate", "BadCertificate", "othername.web.test"), good_pair),
+}
+
+
+def test_what_cannot_be_had_harms_nobody_and_heals(served):  # promise 2, A3 A6 B8 C15 D2 E7
+    host, watch = served, Watch(served)
+    for name, (text, make, *_) in IMPOSSIBLE.items():
+        make(host, name)
+        host.drop(name, text.replace("ROOT", host.root))
+    for name, (_, _, said, _) in IMPOSSIBLE.items():
+        try:
+            wait_for(f"{name}: {said}", lambda: told(host, name, *said), 15)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {host.status(name)}") from None
+    for name, (_, _, _, mend) in IMPOSSIBLE.items():
+        if mend:
+            mend(host, name)
+        else:
+            host.drop(name)
+    host.wait_ready(*IMPOSSIBLE, seconds=60)
+    for name in IMPOSSIBLE:
+        host.write(name, "index.php", PAGE)
+        if name not in ("nopair", "badpair", "otherkey", "othername"):
+            host.wait_answers(name, https=True)
+    watch.end()
