@@ -399,6 +399,22 @@ static void recognise(struct unit *u)
 	suspects_clear(u);
 }
 
+/*
+ * After a start with a list of members: they are what is in force, whatever is
+ * wanted now. Texts that differ from what they compose to were edited, or made by
+ * another version of this program.
+ */
+static void recall(struct unit *u)
+{
+	if (u->known || !u->restored)
+		return;
+	u->known = true;
+	u->forced = !disk_holds_all(u);
+	u->served = is_alive(u);
+	u->served_usec = clock_usec();
+	unit_stamp(u);
+}
+
 static bool anybody_wants(const struct unit *u)
 {
 	struct table_entry *it;
@@ -416,6 +432,7 @@ void flight_begin(struct unit *u)
 	u->dirty = false;
 	loop_timer_set(u->retry, UINT64_MAX);
 	f->stage = STAGE_CHECK; /* callbacks from here on see a flight */
+	recall(u);
 	suspects_gather(u);
 	if (u->config.need_members && !anybody_wants(u)) {
 		halt(u);

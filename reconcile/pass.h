@@ -119,6 +119,8 @@ void prune_leftovers(struct reconcile *r);
 
 /* subjects.c */
 void progress_free(struct progress *p);
+/* A webspace that no file names, to be taken out of service. */
+void subject_take_over(struct reconcile *r, const char *name);
 
 /* FNV-1a over the text, going on from a value (0: begin). */
 uint64_t progress_hash(uint64_t from, const char *text);

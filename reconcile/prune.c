@@ -68,6 +68,21 @@ void prune_going(struct progress *p)
 	end(p);
 }
 
+/* In service since before our start, and nobody asks for it now: it goes like any other. */
+static void prune_served(struct reconcile *r)
+{
+	struct table names = { 0 };
+	struct table_entry *it;
+
+	for (size_t i = 0; i < r->parts.n_services; i++)
+		if (r->parts.services[i]->list)
+			r->parts.services[i]->list(r->services[i], &names);
+	table_each (&names, it)
+		if (!table_get(&r->subjects, it->key))
+			subject_take_over(r, it->key); /* and after that its resources */
+	table_clear(&names);
+}
+
 static void prune_one(struct reconcile *r, size_t type_index, const char *name)
 {
 	const struct resource_type *type = r->parts.types[type_index];
@@ -87,6 +102,7 @@ static void prune_one(struct reconcile *r, size_t type_index, const char *name)
 
 void prune_leftovers(struct reconcile *r)
 {
+	prune_served(r);
 	for (size_t i = r->parts.n_types; i-- > 0;) {
 		const struct resource_type *type = r->parts.types[i];
 		struct table names = { 0 };

@@ -53,12 +53,13 @@ struct member {
 	uint64_t quarantined_usec; /* since when */
 	struct fragment *trial;    /* want as it was when the flight began; NULL: not on trial */
 	size_t place;              /* among those on trial */
-	bool leaving;              /* the generation in flight is without it */
+	bool former; /* in force since before we were started, and nobody has said yet what it should be */
+	bool leaving; /* the generation in flight is without it */
 };
 
 struct unit;
 
-#define UNIT_FILES 6
+#define UNIT_FILES 7 /* the last is the unit's own (members.h) */
 struct unit_file {
 	const char *name; /* in the generation's directory: "nginx.conf" */
 	struct buf text;
@@ -172,6 +173,8 @@ struct service_type {
 	void (*serve)(void *service, const struct webspace *webspace);
 	/* It is to be served no longer. */
 	void (*withdraw)(void *service, const char *name);
+	/* Names of those it has, those of before our start included (a set: values not NULL). May be NULL. */
+	void (*list)(void *service, struct table *ret_names);
 	/* True once no generation in force holds it any more. */
 	bool (*withdrawn)(void *service, const char *name);
 	/* The burst is over: publish what changed. */

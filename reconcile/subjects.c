@@ -93,6 +93,12 @@ void reconcile_take(struct reconcile *r, const char *name)
 	schedule_add(p, QUEUED_SOON);
 }
 
+void subject_take_over(struct reconcile *r, const char *name)
+{
+	(void)progress_new(r, name);
+	reconcile_take(r, name);
+}
+
 void reconcile_look(struct reconcile *r, const char *name)
 {
 	struct progress *p;

@@ -18,6 +18,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "reconcile/members.h"
 
 #define BACK_OFF_MAX (900 * USEC_PER_SEC)
 #define DAY          (86400 * USEC_PER_SEC)
@@ -38,6 +39,35 @@ static void try_again(void *data)
 		flight_begin(u);
 }
 
+/* Members ------------------------------------------------------------- */
+
+static struct member *member_add(struct unit *u, const char *name)
+{
+	struct member *m = memory_new(sizeof(*m));
+
+	m->name = memory_dup(name);
+	(void)table_set(&u->members, name, m);
+	return m;
+}
+
+static void restore_member(const char *name, struct fragment *fragment, void *data)
+{
+	struct member *m = member_add(data, name);
+
+	m->good = fragment;
+	m->want = fragment_keep(fragment);
+	m->former = true;
+}
+
+/* What is in force stays so until somebody says otherwise, also over a restart. */
+static void restore(struct unit *u)
+{
+	size_t len = 0;
+	autofree char *text = generation_read(u->dir, u->in_force, MEMBERS_FILE, &len);
+
+	u->restored = text && members_read(text, len, restore_member, u);
+}
+
 int unit_open(const struct unit_config *config, struct unit **ret, struct err *e)
 {
 	int dir = generation_open(config->host, config->dir, !config->dry, e);
@@ -53,6 +83,7 @@ int unit_open(const struct unit_config *config, struct unit **ret, struct err *e
 	u->dir = dir < 0 ? -1 : dir;
 	u->in_force = generation_current(u->dir);
 	u->known = u->in_force == 0;
+	restore(u);
 	if (!config->dry)
 		generation_discard(u->dir, u->in_force);
 	u->timer = loop_timer(config->loop, UINT64_MAX, flight_tick, u);
@@ -106,17 +137,6 @@ void unit_settled(struct unit *u, struct member *m)
 		u->config.settled(u, m, u->config.data);
 }
 
-/* Members ------------------------------------------------------------- */
-
-static struct member *member_add(struct unit *u, const char *name)
-{
-	struct member *m = memory_new(sizeof(*m));
-
-	m->name = memory_dup(name);
-	(void)table_set(&u->members, name, m);
-	return m;
-}
-
 void unit_forget(struct unit *u, struct member *m)
 {
 	(void)table_take(&u->members, m->name);
@@ -130,22 +150,33 @@ static void replace(struct fragment **at, struct fragment *f)
 	*at = f;
 }
 
+/* The first word about it since our start: what follows is told when the daemon has been looked at. */
+static bool take_former(struct member *m)
+{
+	bool former = m->former;
+
+	m->former = false;
+	return former;
+}
+
 void unit_set(struct unit *u, const char *name, struct fragment *fragment)
 {
 	struct member *m = unit_member(u, name);
+	bool former;
 
 	if (!m && !fragment)
 		return;
-	if (m && fragment_same(m->want, fragment)) {
+	if (m && !m->former && fragment_same(m->want, fragment)) {
 		fragment_free(fragment);
 		return;
 	}
 	if (!m)
 		m = member_add(u, name);
+	former = take_former(m);
 	replace(&m->want, fragment);
 	free(take_ptr(m->quarantined));
 	m->changed = true;
-	if (!fragment || !fragment_same(fragment, m->good))
+	if (!fragment || !fragment_same(fragment, m->good) || former)
 		return;
 	/* Back to what is in force, or about to be on its way out of it. */
 	replace(&m->want, fragment_keep(m->good));
@@ -180,6 +211,8 @@ void unit_compose(struct unit *u, uint64_t n, size_t tried, struct unit_file fil
 		count += parts[count] != NULL;
 	}
 	u->config.type->compose(u, unit_path(u, n, &a), parts, names, count, files);
+	files[UNIT_FILES - 1].name = MEMBERS_FILE;
+	members_write(parts, names, count, &files[UNIT_FILES - 1].text);
 	for (size_t i = 0; i < UNIT_FILES; i++)
 		u->file_names[i] = files[i].name;
 }
@@ -231,7 +264,7 @@ static void plan(struct unit *u)
 		return;
 	suspects_gather(u);
 	unit_compose(u, u->in_force, u->flight.bisect.count, files);
-	for (size_t i = 0; i < UNIT_FILES; i++)
+	for (size_t i = 0; i < UNIT_FILES - 1; i++)
 		if (files[i].name)
 			plan_file(u, &files[i]);
 	unit_files_clear(files);

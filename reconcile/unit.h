@@ -43,8 +43,9 @@ struct unit {
 	uint64_t in_force; /* `current` names it */
 	bool served;       /* … and the daemon was seen to serve it, by us */
 	bool known; /* members' good fragments are what it holds; false after a start until compared */
-	bool dirty;  /* asked to publish */
-	bool forced; /* publish also without a change */
+	bool restored; /* members are what its own list says */
+	bool dirty;    /* asked to publish */
+	bool forced;   /* publish also without a change */
 	const char *file_names[UNIT_FILES];
 	struct generation_stamp stamp;
 	struct flight flight;

@@ -383,6 +383,15 @@ static void nginx_withdraw(void *service, const char *name)
 	leave(service, name);
 }
 
+static void nginx_list(void *service, struct table *ret_names)
+{
+	struct nginx *n = service;
+	struct table_entry *it;
+
+	table_each (unit_members(n->unit), it)
+		(void)table_set(ret_names, it->key, n);
+}
+
 static bool nginx_withdrawn(void *service, const char *name)
 {
 	struct nginx *n = service;
@@ -428,6 +437,7 @@ const struct service_type nginx_service_type = {
 	.close = nginx_close,
 	.serve = nginx_serve,
 	.withdraw = nginx_withdraw,
+	.list = nginx_list,
 	.withdrawn = nginx_withdrawn,
 	.publish = nginx_publish,
 	.look = nginx_look,

@@ -181,6 +181,7 @@ struct php_pool {
 	struct php_line *line; /* its link leads there, or will; NULL: nowhere yet */
 	struct php_line *next; /* where it moves to; NULL: it does not */
 	bool linked;
+	bool former; /* served since before our start; its link is put back if need be (a reboot) */
 	bool leaving;
 	uint64_t fingerprint;
 	uid_t uid;
@@ -189,6 +190,8 @@ struct php_pool {
 	struct php_standing standing;
 };
 
+/* What a line that was found at our start holds. */
+void php_pools_restore(struct php_line *l);
 void php_pool_serve(struct php_service *s, const struct webspace *webspace);
 void php_pool_withdraw(struct php_service *s, const char *name);
 /* True once no line holds it; then its link is gone too. */

@@ -398,7 +398,7 @@ bool php_line_has(const struct php_line *l, const char *name, const struct fragm
 {
 	const struct member *m = unit_member(l->unit, name);
 
-	return m && !table_get(&l->held, name) && fragment_same(m->want, fragment);
+	return m && !m->former && !table_get(&l->held, name) && fragment_same(m->want, fragment);
 }
 
 bool php_line_holds(const struct php_line *l, const char *name)

@@ -120,6 +120,33 @@ static struct php_pool *pool_get(struct php_service *s, const char *name)
 	return p;
 }
 
+/*
+ * Where its link leads is its place. A move that was cut short has left it in a
+ * second line, which it leaves; serve puts it there again if it belongs there.
+ */
+static void restore(struct php_line *l, const char *name)
+{
+	struct php_pool *p = pool_get(l->service, name);
+	struct php_id was;
+	bool is_linked = linked_line(p, &was) && strcmp(was.line, l->id) == 0;
+	struct php_line *other = is_linked ? p->line : l;
+
+	if (p->line && other)
+		php_line_set(other, name, NULL);
+	if (!p->line || is_linked)
+		p->line = l;
+	p->linked |= is_linked;
+	p->former = true;
+}
+
+void php_pools_restore(struct php_line *l)
+{
+	struct table_entry *it;
+
+	table_each (unit_members(l->unit), it)
+		restore(l, it->key);
+}
+
 void php_pool_free(struct php_pool *p)
 {
 	(void)table_take(&p->service->pools, p->name);
@@ -394,7 +421,7 @@ void php_pools_look(struct php_service *s)
 	table_each (&s->pools, it) {
 		struct php_pool *p = it->value;
 
-		if (p->linked && !p->leaving)
+		if ((p->linked || p->former) && !p->leaving)
 			put_back_link(p);
 	}
 }

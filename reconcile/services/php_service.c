@@ -7,6 +7,7 @@
  * (a pool has moved, so it leaves its old line) is done by one idle source,
  * when nothing else is on the stack.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -99,6 +100,23 @@ static int open_place(const struct php_service *s, const char *name, int *ret, s
 	return s->config.dry || r >= 0 ? 0 : r;
 }
 
+/* Lines that a former agent left in force go on, whether their webspaces can be had now or not. */
+static void restore_lines(struct php_service *s)
+{
+	autoarena struct arena a = { 0 };
+	autofd int fd = path_open_dir(arena_printf(&a, "%s/php", s->config.host->state_dir), NULL);
+	autodir DIR *dir = fd < 0 ? NULL : fdopendir(dup(fd));
+	struct php_id parts;
+	struct php_line *l;
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir)))
+		if (php_id_parse_line(d->d_name, &parts) &&
+		    php_versions_has(&s->versions, parts.version) &&
+		    php_line_get(s, parts.line, &l, NULL) == 0)
+			php_pools_restore(l);
+}
+
 static void service_free(struct php_service *s)
 {
 	php_versions_clear(&s->versions);
@@ -132,6 +150,7 @@ static int service_open(const struct service_config *config, void **ret, struct 
 	/* None installed, or none to be seen: each webspace that wants PHP says so. */
 	(void)php_versions_look(&s->versions, config->host, NULL);
 	s->soon = loop_idle(config->loop, work, s);
+	restore_lines(s);
 	*ret = s;
 	return 0;
 }
@@ -158,6 +177,15 @@ static void service_serve(void *service, const struct webspace *webspace)
 	php_pool_serve(service, webspace);
 }
 
+static void service_list(void *service, struct table *ret_names)
+{
+	struct php_service *s = service;
+	struct table_entry *it;
+
+	table_each (&s->pools, it)
+		(void)table_set(ret_names, it->key, s);
+}
+
 static void service_withdraw(void *service, const char *name)
 {
 	php_pool_withdraw(service, name);
@@ -171,11 +199,14 @@ static bool service_withdrawn(void *service, const char *name)
 static void service_publish(void *service)
 {
 	struct php_service *s = service;
+	bool first = !s->published;
 	struct table_entry *it;
 
 	s->published = true;
 	table_each (&s->lines, it)
 		php_line_publish(it->value);
+	if (first) /* the look before it could not yet know who is whose */
+		php_leftovers_look(s);
 }
 
 static void service_look(void *service)
@@ -224,6 +255,7 @@ const struct service_type php_service_type = {
 	.close = service_close,
 	.serve = service_serve,
 	.withdraw = service_withdraw,
+	.list = service_list,
 	.withdrawn = service_withdrawn,
 	.publish = service_publish,
 	.look = service_look,

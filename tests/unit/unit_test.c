@@ -502,7 +502,34 @@ static void after_a_restart_what_differs_is_published(void **state)
 	open_unit(false, false);
 	set("bob", "b2");
 	publish();
+	assert_conf("# all\nalice a1\nbob b2\n");
+	set("alice", NULL);
+	publish();
 	assert_conf("# all\nbob b2\n");
+}
+
+static void who_was_in_force_before_a_restart_stays_until_another_word(void **state)
+{
+	(void)state;
+	set("alice", "a1");
+	set("bob", "b1");
+	publish();
+	unit_close(t.unit);
+	reset();
+	open_unit(false, false);
+	publish(); /* neither can be had at the moment, say */
+	assert_conf("# all\nalice a1\nbob b1\n");
+	assert_int_equal(t.checks + t.activations, 0);
+	set("bob", "BAD");
+	publish();
+	assert_string_equal(unit_member(t.unit, "bob")->quarantined ? "yes" : "no", "yes");
+	assert_conf("# all\nalice a1\nbob b1\n");
+	unit_close(t.unit);
+	open_unit(false, false);
+	set("bob", "BAD");
+	set("carol", "c1");
+	publish();
+	assert_conf("# all\nalice a1\nbob b1\ncarol c1\n");
 }
 
 static void a_crash_in_any_step_leaves_a_generation_in_force(void **state)
@@ -724,6 +751,7 @@ int main(void)
 		CASE(a_daemon_that_never_answers_blames_nobody),
 		CASE(after_a_restart_the_same_members_are_recognised),
 		CASE(after_a_restart_what_differs_is_published),
+		CASE(who_was_in_force_before_a_restart_stays_until_another_word),
 		CASE(a_crash_in_any_step_leaves_a_generation_in_force),
 		CASE(a_daemon_that_serves_another_generation_is_told_again),
 		CASE(a_dead_daemon_is_started_again),
