@@ -90,7 +90,8 @@ static void prune_one(struct reconcile *r, size_t type_index, const char *name)
 				 .change = CHANGE_DRIFT,
 				 .resource = type->name,
 				 .item = name,
-				 .old_value = "left over" };
+				 .old_value = "left over",
+				 .new_value = "taken away" };
 	struct err e;
 
 	if (!r->config.dry && type->remove(&r->world, r->type_states[type_index], name, &e) < 0) {

@@ -86,6 +86,9 @@ int unit_open(const struct unit_config *config, struct unit **ret, struct err *e
 	restore(u);
 	if (!config->dry)
 		generation_discard(u->dir, u->in_force);
+	if (!config->dry &&
+	    u->in_force != 0) /* whoever published it may have been killed right after */
+		generation_prune(u->dir, u->in_force);
 	u->timer = loop_timer(config->loop, UINT64_MAX, flight_tick, u);
 	u->retry = loop_timer(config->loop, UINT64_MAX, try_again, u);
 	*ret = u;

@@ -376,3 +376,85 @@ def test_what_was_good_stays_in_force_over_restarts(served):  # promise 2, desig
     print(f"\n  {visits}")
     assert not visits.failed, visits.failed[:5]
     watch.end()
+
+
+# The admin's own mistakes ----------------------------------------------------------
+
+
+def put_etc(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def says(host, *words):
+    return all(word in host.journal() for word in words)
+
+
+def nobody_blamed(host):
+    for webspace in host.status()["webspaces"]:
+        for condition in webspace["conditions"]:
+            assert condition["reason"] != "Quarantined", webspace
+
+
+def test_a_broken_file_of_the_admins_blames_nobody(served):  # promise 2, C16 C3 design 4: the host is at fault
+    host, watch = served, Watch(served)
+    broken = "/etc/nginx/webspaces.d/x.conf"
+    put_etc(broken, "no_such_directive on;\n")
+    try:
+        host.drop("new1")
+        host.drop("new2")
+        wait_for("the journal says who is at fault", lambda: says(host, "the host's own configuration is at fault", broken), 15)
+        said = wait_for("status says it", lambda: told(host, "new1", "Sites", "HostFault", broken) or None, 10)
+        assert said
+        nobody_blamed(host)
+        assert host.journal().count("is at fault") < 4, host.journal()
+    finally:
+        os.unlink(broken)
+    host.agent.send_signal(signal.SIGHUP)
+    host.wait_ready("new1", "new2", seconds=60)
+    for name in ("new1", "new2"):
+        host.write(name, "index.php", PAGE)
+        host.wait_answers(name)
+    watch.end()
+
+
+def test_a_broken_php_ini_of_the_admins_harms_nobody(served):  # promise 2, C3
+    host, watch = served, Watch(served)
+    version = sorted(os.listdir("/etc/php"))[-1]
+    broken = f"/etc/php/{version}/fpm/conf.d/00-broken.ini"
+    put_etc(broken, 'extension = no_such_extension.so\nopcache.validate_root = "\nmemory_limit = ((\n')
+    try:
+        host.drop("new1")
+        time.sleep(3)
+        nobody_blamed(host)
+    finally:
+        os.unlink(broken)
+    host.agent.send_signal(signal.SIGHUP)
+    host.wait_ready("new1", seconds=60)
+    host.write("new1", "index.php", PAGE)
+    host.wait_answers("new1")
+    watch.end()
+
+
+def test_a_port_that_somebody_has_is_named(make_host):  # promise 2, C3: we never take it
+    host = make_host(settings=SETTINGS)
+    with socket.create_server(("127.0.0.1", host.http_port)):
+        host.start()
+        host.drop("alice")
+        wait_for(f"status names the port: {host.status('alice')}", lambda: told(host, "alice", "Sites", "HostFault", f"127.0.0.1:{host.http_port}", str(os.getpid())), 15)
+        assert says(host, f"127.0.0.1:{host.http_port}")
+        nobody_blamed(host)
+    host.agent.send_signal(signal.SIGHUP)
+    host.wait_ready("alice", seconds=60)
+    host.write("alice", "index.php", PAGE)
+    host.wait_answers("alice")
+
+
+def test_the_longest_name_is_served(served):  # C1: 253 characters are allowed
+    host = served
+    name = ".".join(["a" * 61] * 4) + ".ex.te"
+    name = name[-253:].lstrip(".")
+    host.add("long", text=f'sites = ({{ names = ["{name}", "short.example.test"]; }});', index=PAGE)
+    assert host.wait_answers("long", host=name).text == "good"
+    assert host.wait_answers("long", host="short.example.test", https=True).text == "good"

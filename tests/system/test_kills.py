@@ -9,7 +9,6 @@ import os
 import pwd
 import random
 import signal
-import subprocess
 import time
 
 from crowd import Crowd
@@ -196,7 +195,7 @@ def test_fifty_kills_in_a_storm_leave_what_the_files_say(make_host):  # promise 
     for name in NAMES[:6]:
         host.drop(name)
         storm.wanted[name] = "32M"
-    while storm.kills["agent"] < 50:
+    while storm.kills["agent"] < int(os.environ.get("KILLS", 50)):
         storm.round()
     wait_for("the agent's door", host.alive, 30)
     time.sleep(0.5)
