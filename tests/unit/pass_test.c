@@ -537,7 +537,7 @@ static void leftovers_go_once_all_files_were_seen(void **state)
 	reconcile_set(r, "broken", NULL, "broken.conf:1: what is this", NULL);
 	reconcile_loaded(r);
 	run();
-	assert_non_null(strstr(told.data, "changed - b/ghost drift left over>\n"));
+	assert_non_null(strstr(told.data, "changed - b/ghost drift left over>taken away\n"));
 	assert_non_null(strstr(did.data, "-b/ghost"));
 	assert_null(strstr(did.data, "-b/alice"));
 	assert_null(strstr(told.data, "broken"));
@@ -558,7 +558,7 @@ static void a_plan_tells_all_and_does_nothing(void **state)
 	assert_string_equal(told.data, "planned gone webspace in service>\nremoved gone\n"
 				       "planned alice a/one >0750\nplanned alice a/two >0750\n"
 				       "planned alice b/one >0750\nplanned alice b/two 0777>0750\n"
-				       "planned - b/ghost left over>\nidle\n");
+				       "planned - b/ghost left over>taken away\nidle\n");
 	assert_string_equal(did.data, "serve/alice ");
 }
 
