@@ -5,7 +5,9 @@
  * Where a value is said follows from who could change it. A script may set what
  * php.ini gives it as it likes, so limits are the pool's own admin values; what
  * PHP fixes at start, or lets a script only tighten, is in one ini file that
- * all pools share. A default pool stays below 900 bytes by that.
+ * all pools share; and what many pools say alike is said by a letter
+ * (php_variables.c). A default pool stays below 560 bytes by that. Where php-fpm's
+ * own preset is ours too (7.4 to 8.4), nothing is said.
  *
  * One bad pool keeps a whole master from starting, and php-fpm's own test misses
  * half of the ways: what can be known from the text alone is refused here.
@@ -18,6 +20,7 @@
 
 #include "agent/base/own.h"
 #include "agent/model/php_settings.h"
+#include "renderers/php_variables.h"
 #include "renderers/renderers.h"
 #include "renderers/template.h"
 
@@ -30,51 +33,6 @@ enum php_section { SECTION_POOL, SECTION_TERMINATE };
 /* How long an old master waits for its last request, where one webspace sets no end to them. */
 #define PATIENCE_MAX    3600
 #define PATIENCE_MARGIN 10
-
-struct preset {
-	const char *name, *text;
-};
-
-/* Named lists of functions: what starts programs or loads code, and the ancestor's long list. */
-static const struct preset disabled_presets[] = {
-	{ "@exec", "dl,exec,passthru,pcntl_exec,popen,proc_open,shell_exec,system" },
-	{ "@strict",
-	  "apache_child_terminate,apache_get_modules,apache_get_version,apache_getenv,"
-	  "apache_lookup_uri,apache_note,apache_request_headers,apache_reset_timeout,"
-	  "apache_response_headers,apache_setenv,getallheaders,virtual,chdir,chroot,exec,"
-	  "passthru,proc_close,proc_get_status,proc_nice,proc_open,proc_terminate,"
-	  "shell_exec,system,chgrp,chown,disk_free_space,disk_total_space,diskfreespace,"
-	  "filegroup,fileinode,fileowner,lchgrp,lchown,link,linkinfo,lstat,pclose,popen,"
-	  "readlink,symlink,umask,cli_get_process_title,cli_set_process_title,dl,"
-	  "gc_collect_cycles,gc_disable,gc_enable,get_current_user,getmygid,getmyinode,"
-	  "getmypid,getmyuid,php_ini_loaded_file,php_ini_scanned_files,php_sapi_name,"
-	  "php_uname,sys_get_temp_dir,zend_thread_id,highlight_file,show_source,"
-	  "sys_getloadavg,closelog,openlog,pfsockopen,syslog,pcntl_alarm,pcntl_errno,"
-	  "pcntl_exec,pcntl_fork,pcntl_get_last_error,pcntl_getpriority,pcntl_setpriority,"
-	  "pcntl_signal_dispatch,pcntl_signal,pcntl_sigprocmask,pcntl_sigtimedwait,"
-	  "pcntl_sigwaitinfo,pcntl_strerror,pcntl_wait,pcntl_waitpid,pcntl_wexitstatus,"
-	  "pcntl_wifexited,pcntl_wifsignaled,pcntl_wifstopped,pcntl_wstopsig,"
-	  "pcntl_wtermsig,posix_access,posix_ctermid,posix_errno,posix_get_last_error,"
-	  "posix_getcwd,posix_getegid,posix_geteuid,posix_getgid,posix_getgrgid,"
-	  "posix_getgrnam,posix_getgroups,posix_getlogin,posix_getpgid,posix_getpgrp,"
-	  "posix_getpid,posix_getppid,posix_getpwnam,posix_getpwuid,posix_getrlimit,"
-	  "posix_getsid,posix_getuid,posix_initgroups,posix_isatty,posix_kill,posix_mkfifo,"
-	  "posix_mknod,posix_setegid,posix_seteuid,posix_setgid,posix_setpgid,posix_setsid,"
-	  "posix_setuid,posix_strerror,posix_times,posix_ttyname,posix_uname,setproctitle,"
-	  "setthreadtitle,shmop_close,shmop_delete,shmop_open,shmop_read,shmop_size,"
-	  "shmop_write,opcache_compile_file,opcache_get_configuration,opcache_get_status,"
-	  "opcache_invalidate,opcache_is_script_cached,opcache_reset" },
-};
-
-static const char *disabled_functions(const char *wanted)
-{
-	size_t i;
-
-	for (i = 0; i < ELEMENTS(disabled_presets); i++)
-		if (strcmp(wanted, disabled_presets[i].name) == 0)
-			return disabled_presets[i].text;
-	return *wanted ? wanted : NULL;
-}
 
 static const char *number(struct arena *a, unsigned n)
 {
@@ -199,8 +157,28 @@ struct pool {
 	const struct php_facts *facts;
 	const char *home, *chroot; /* HOME_ROOT/NAME, and the jail in it */
 	const char *outside, *pairs;
+	bool alone; /* for readers: values instead of variables */
 	struct arena *arena;
 };
+
+/* What php-fpm does anyway, in all versions. */
+#define FPM_LISTEN_MODE  "0660"
+#define FPM_IDLE_TIMEOUT 10
+
+/* variable: what stands for the text in a master. */
+static struct value shared(const struct pool *p, const char *name, const char *variable,
+			   const char *text)
+{
+	if (p->alone || !variable)
+		return (struct value){ name, quote_ini, text };
+	return (struct value){ name, quote_none, variable };
+}
+
+/* A text of the webspace's that many others may have too. */
+static struct value common(const struct pool *p, const char *name, const char *text)
+{
+	return shared(p, name, text ? php_variable_for(text, p->arena) : NULL, text);
+}
 
 static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 {
@@ -210,41 +188,49 @@ static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 	bool tcp = *php->listen, dynamic = php->pm == PM_DYNAMIC;
 	const struct value values[] = {
 		{ "NAME", quote_word, name },
-		{ "USER", quote_ini, name },
+		shared(p, "USER", "$pool", name),
 		{ "UID", quote_number, number(a, p->facts->uid) },
 		{ "GID", quote_number, number(a, p->facts->gid) },
-		{ "SOCKET", quote_word, tcp ? NULL : name },
-		{ "LISTEN", quote_ini, tcp ? php->listen : NULL },
+		tcp ? (struct value){ "LISTEN", quote_ini, php->listen }
+		    : shared(p, "LISTEN", "${R}",
+			     arena_printf(a, "%s/php/%s.sock", p->host->run_dir, name)),
 		{ "WEB_UID", quote_number, tcp ? NULL : number(a, p->host->web_uid) },
 		{ "WEB_GID", quote_number, tcp ? NULL : number(a, p->host->web_gid) },
-		{ "LISTEN_MODE", quote_word, tcp ? NULL : php->listen_mode },
+		{ "LISTEN_MODE", quote_word,
+		  tcp || strcmp(php->listen_mode, FPM_LISTEN_MODE) == 0 ? NULL : php->listen_mode },
 		{ "PM", quote_word, pm_names[php->pm] },
 		{ "MAX_CHILDREN", quote_number, number(a, php->max_children) },
 		{ "START_SERVERS", quote_number, dynamic ? number(a, php->start_servers) : NULL },
 		{ "MIN_SPARE", quote_number, dynamic ? number(a, php->min_spare_servers) : NULL },
 		{ "MAX_SPARE", quote_number, dynamic ? number(a, php->max_spare_servers) : NULL },
 		{ "IDLE", quote_number,
-		  php->pm == PM_ONDEMAND ? number(a, php->process_idle_timeout) : NULL },
+		  php->pm == PM_ONDEMAND
+			  ? number_unless(a, php->process_idle_timeout, FPM_IDLE_TIMEOUT)
+			  : NULL },
 		{ "MAX_REQUESTS", quote_number, number_unless(a, php->max_requests, 0) },
-		{ "STATUS", quote_ini, text_or_null(php->status_path) },
-		{ "PING", quote_ini, text_or_null(php->ping_path) },
-		{ "ACCESS_LOG", quote_ini, arena_printf(a, "%s/logs/php-access.log", p->home) },
-		{ "SLOW_LOG", quote_ini, arena_printf(a, "%s/logs/php-slow.log", p->home) },
+		common(p, "STATUS", text_or_null(php->status_path)),
+		common(p, "PING", text_or_null(php->ping_path)),
+		shared(p, "ACCESS_LOG", "${A}", arena_printf(a, "%s/" PHP_ACCESS_LOG, p->home)),
+		shared(p, "SLOW_LOG", "${S}", arena_printf(a, "%s/" PHP_SLOW_LOG, p->home)),
+		common(p, "FORMAT", php_access_format()),
 		{ "SLOW", quote_number, number_unless(a, php->request_slowlog_timeout, 0) },
 		{ "TERMINATE", quote_number, number_unless(a, php->request_terminate_timeout, 0) },
-		{ "CHROOT", quote_ini, php->chroot ? p->chroot : NULL },
+		php->chroot ? shared(p, "CHROOT", "${H}/$pool/chroot", p->chroot)
+			    : (struct value){ "CHROOT", quote_ini, NULL },
+		{ "CHDIR", quote_ini, php->chroot ? NULL : "/" }, /* of a jail it is the preset */
 		{ "CLEAR_ENV", quote_word, php->clear_env ? NULL : "no" },
 		{ "EXTENSIONS", quote_ini, extensions(&php->limit_extensions, a) },
 		{ "FILES", quote_number, number_unless(a, php->rlimit_files, 0) },
 		{ "PRIORITY", quote_number,
 		  php->process_priority ? arena_printf(a, "%d", php->process_priority) : NULL },
+		common(p, "PATH", php_path()),
 		{ "HOME", quote_ini, php->chroot ? "/data" : p->home },
 		{ "TMP", quote_ini,
 		  php->chroot ? "/tmp/misc" : arena_printf(a, "%s/tmp/misc", p->chroot) },
 		{ "MEMORY", quote_word, size(a, php->memory_limit) },
 		{ "POST", quote_word, size(a, php->post_max_size) },
 		{ "UPLOAD", quote_word, size(a, php->upload_max_filesize) },
-		{ "DISABLED", quote_ini, disabled_functions(php->disable_functions) },
+		common(p, "DISABLED", php_disabled_functions(php->disable_functions)),
 		{ "OPEN_BASEDIR", quote_ini, open_basedir(php, p->chroot, a) },
 		{ "URL_FOPEN", quote_number, php->allow_url_fopen ? NULL : "0" },
 		{ "GC_LIFETIME", quote_number,
@@ -268,48 +254,53 @@ static int check_pool(const struct webspace *webspace, const struct php_facts *f
 	return 0;
 }
 
+static int add_pool(struct pool *pool, struct buf *ret, struct err *e)
+{
+	const struct php_settings *php = &pool->webspace->php;
+	const char *version = pool->facts->version;
+	autobuf struct buf outside = { 0 }, pairs = { 0 };
+	autoarena struct arena a = { 0 };
+	int r;
+
+	pool->arena = &a;
+	pool->home = arena_printf(&a, "%s/%s", pool->host->home_root, pool->webspace->name);
+	pool->chroot = arena_printf(&a, "%s/chroot", pool->home);
+	r = check_pool(pool->webspace, pool->facts, e);
+	if (r == 0)
+		r = add_outside(pool->chroot, &a, &outside, e);
+	if (r == 0)
+		r = add_all_pairs(php, version, &pairs, e);
+	pool->outside = buf_text(&outside);
+	pool->pairs = buf_text(&pairs);
+	if (r == 0)
+		r = render_pool(pool, ret, e);
+	if (r < 0)
+		(void)err_in(e, "php");
+	return r;
+}
+
 int php_fragment(const struct host *host, const struct webspace *webspace,
 		 const struct php_facts *facts, struct buf sections[static RENDER_SECTIONS],
 		 struct err *e)
 {
-	const struct php_settings *php = &webspace->php;
-	autobuf struct buf outside = { 0 }, pairs = { 0 };
-	autoarena struct arena a = { 0 };
-	struct pool pool = { host, webspace, facts, .arena = &a };
+	struct pool pool = { .host = host, .webspace = webspace, .facts = facts };
 	int r;
 
-	if (!php->enabled)
+	if (!webspace->php.enabled)
 		return 0;
-	pool.home = arena_printf(&a, "%s/%s", host->home_root, webspace->name);
-	pool.chroot = arena_printf(&a, "%s/chroot", pool.home);
-	r = check_pool(webspace, facts, e);
+	r = add_pool(&pool, &sections[SECTION_POOL], e);
 	if (r == 0)
-		r = add_outside(pool.chroot, &a, &outside, e);
-	if (r == 0)
-		r = add_all_pairs(php, facts->version, &pairs, e);
-	pool.outside = buf_text(&outside);
-	pool.pairs = buf_text(&pairs);
-	if (r == 0)
-		r = render_pool(&pool, &sections[SECTION_POOL], e);
-	if (r < 0) {
-		(void)err_in(e, "php");
-		return r;
-	}
-	buf_printf(&sections[SECTION_TERMINATE], "%u", php->request_terminate_timeout);
-	return 0;
+		buf_printf(&sections[SECTION_TERMINATE], "%u",
+			   webspace->php.request_terminate_timeout);
+	return r;
 }
 
 int php_render_alone(const struct host *host, const struct webspace *webspace,
 		     const struct php_facts *facts, struct buf *ret, struct err *e)
 {
-	struct buf sections[RENDER_SECTIONS] = { 0 };
-	int r = php_fragment(host, webspace, facts, sections, e);
+	struct pool pool = { .host = host, .webspace = webspace, .facts = facts, .alone = true };
 
-	if (r >= 0)
-		buf_add(ret, sections[SECTION_POOL].data, sections[SECTION_POOL].len);
-	for (size_t i = 0; i < RENDER_SECTIONS; i++)
-		buf_clear(&sections[i]);
-	return r;
+	return webspace->php.enabled ? add_pool(&pool, ret, e) : 0;
 }
 
 /* The longest any request of these pools may take, in seconds. */
@@ -362,8 +353,6 @@ void php_compose(const struct host *host, const char *line, const char *version,
 	for (i = 0; i < n; i++) {
 		const struct text_view *pool = &sections[i][SECTION_POOL];
 
-		if (pool->len)
-			buf_addc(ret_conf, '\n');
 		buf_add(ret_conf, pool->text, pool->len);
 	}
 }

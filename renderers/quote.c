@@ -7,7 +7,8 @@
  * our maps holds it, as $ws_dollar. php-fpm's ini reads 'single quotes' raw, but
  * in "double quotes" it puts ${VARIABLES} in and each PHP has changed its
  * escapes: a value is therefore said in single quotes, and a single quote
- * itself as "'" between two of them.
+ * itself as "'" between two of them. Plain paths go without: php-fpm reads bytes
+ * one by one, and there are many.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -89,6 +90,14 @@ int quote_nginx_key(struct buf *ret, const char *value)
 	return add_plain(ret, value + star, LETTERS DIGITS "-._/");
 }
 
+/* Words like "yes" or E_ALL mean something else without quotes; paths and file extensions never do. */
+static int add_bare(struct buf *ret, const char *value)
+{
+	if (*value != '/' && *value != '.')
+		return -EINVAL;
+	return add_plain(ret, value, LETTERS DIGITS "/._-:");
+}
+
 int quote_ini(struct buf *ret, const char *value)
 {
 	if (has_control(value))
@@ -97,6 +106,8 @@ int quote_ini(struct buf *ret, const char *value)
 		buf_adds(ret, "\"\"");
 		return 0;
 	}
+	if (add_bare(ret, value) == 0)
+		return 0;
 	while (*value) {
 		size_t plain = strcspn(value, "'"), quotes;
 

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/base/arena.h"
 #include "agent/base/buf.h"
 #include "agent/base/err.h"
 #include "agent/model/host.h"
@@ -73,19 +74,26 @@ int php_fragment(const struct host *host, const struct webspace *webspace,
 		 const struct php_facts *facts, struct buf sections[static RENDER_SECTIONS],
 		 struct err *e);
 
-/* `render NAME php`: the webspace's pool. Nothing where it has none. */
+/* `render NAME php`: the webspace's pool, with values for variables. Nothing where it has none. */
 int php_render_alone(const struct host *host, const struct webspace *webspace,
 		     const struct php_facts *facts, struct buf *ret, struct err *e);
 
 /*
- * The master's php-fpm.conf: [global], a pool of our own, the webspaces' pools. It takes
- * ${WEBSPACES_RUN} (the directory of its sockets and its pid file) and ${WEBSPACES_GENERATION}
- * (what /ping at .webspaces.sock answers) from its environment, so the text is the same in every
- * generation and for every master of a line. line names the log.
+ * The master's php-fpm.conf: [global], a pool of our own, the webspaces' pools. It takes what
+ * php_environment says from its environment, so the text is the same in every generation and for
+ * every master of a line. line names the log.
  */
 void php_compose(const struct host *host, const char *line, const char *version,
 		 const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
 		 struct buf *ret_conf);
+
+/*
+ * "NAME=value", NULL-ended, in the arena: without all of them the text above is refused by php-fpm.
+ * run: the directory of the master's sockets and its pid file; generation: what /ping at
+ * .webspaces.sock answers.
+ */
+const char *const *php_environment(const struct host *host, const char *run, const char *generation,
+				   struct arena *a);
 
 /* The ini file laid over the distribution's: OPcache's guards, FFI off … */
 void php_compose_ini(const struct host *host, struct buf *ret);

@@ -21,9 +21,10 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "reconcile/services/php.h"
+#include "renderers/renderers.h"
 
 #define ATTEMPTS_MAX 1000
-#define PHP_ENV_ROOM 8
+#define PHP_ENV_ROOM 32
 
 const char *master_path(const struct host *host, const char *id, struct arena *a)
 {
@@ -35,6 +36,7 @@ void php_command(const struct host *host, const struct php_command *c, struct ar
 {
 	const char **argv = arena_new(a, 8 * sizeof(*argv));
 	const char **env = arena_new(a, PHP_ENV_ROOM * sizeof(*env));
+	const char *const *values = php_environment(host, c->sockets, c->generation, a);
 	size_t n = 0;
 
 	argv[n++] = php_program(host, c->version, a);
@@ -46,11 +48,11 @@ void php_command(const struct host *host, const struct php_command *c, struct ar
 	n = 0;
 	env[n++] = "PATH=/usr/local/bin:/usr/bin:/bin";
 	env[n++] = "LANG=C.UTF-8";
-	env[n++] = arena_printf(a, "WEBSPACES_RUN=%s", c->sockets);
-	env[n++] = arena_printf(a, "WEBSPACES_GENERATION=%s", c->generation);
 	/* Ours comes last: it wins over the distribution's. */
 	env[n++] =
 		arena_printf(a, "PHP_INI_SCAN_DIR=/etc/php/%s/fpm/conf.d:%s", c->version, c->dir);
+	for (size_t i = 0; values[i] && n < PHP_ENV_ROOM - 1; i++)
+		env[n++] = values[i];
 	*ret_argv = argv;
 	*ret_env = env;
 }

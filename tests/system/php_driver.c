@@ -135,6 +135,7 @@ static void serve(char *words)
 		.status_path = "",
 		.ping_path = "",
 		.listen = "",
+		.listen_mode = "0660",
 		.memory_limit = 32 * MIB,
 		.post_max_size = 24 * MIB,
 		.upload_max_filesize = 20 * MIB,

@@ -33,6 +33,16 @@ MASTER = f"{ROOT}/run/php/masters/1"
 FPM_ENVIRONMENT = {
     "WEBSPACES_RUN": MASTER,
     "WEBSPACES_GENERATION": "7",
+    "R": f"{MASTER}/$pool.sock",
+    "H": f"{ROOT}/home",
+    "A": f"{ROOT}/home/$pool/logs/php-access.log",
+    "S": f"{ROOT}/home/$pool/logs/php-slow.log",
+    "F": '%R - %t "%m %r%Q%q" %s %{mili}dms %{kilo}MkB %C%%',
+    "P": "/usr/bin:/bin",
+    "I": "/php-fpm-status",
+    "J": "/php-fpm-ping",
+    "X": "dl,exec,passthru,pcntl_exec,popen,proc_open,shell_exec,system",
+    "Y": "posix_getuid,exec",
     "PHP_INI_SCAN_DIR": f"/etc/php/8.2/fpm/conf.d:{ROOT}/state/php",
     "PATH": "/usr/bin:/bin",
 }
@@ -222,6 +232,15 @@ def test_php_fpm_accepts_its_configuration(daemons):
     result = subprocess.run(["/usr/sbin/php-fpm8.2", "-t", "--fpm-config", f"{ROOT}/state/php/php-fpm.conf"],
                             env=FPM_ENVIRONMENT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_one_variable_fewer_and_php_fpm_refuses(daemons):
+    """A master without its environment must not start: its pools would be of another kind."""
+    for missing in ("R", "H"):
+        environment = {key: value for key, value in FPM_ENVIRONMENT.items() if key != missing}
+        result = subprocess.run(["/usr/sbin/php-fpm8.2", "-t", "--fpm-config", f"{ROOT}/state/php/php-fpm.conf"],
+                                env=environment, capture_output=True, text=True)
+        assert result.returncode != 0, missing
 
 
 def test_generations_are_told_by_those_who_may_ask(daemons):

@@ -1,5 +1,6 @@
 /* Pools: what a webspace's settings become, and what is refused. The whole texts are in tests/golden. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/cmocka_all.h"
@@ -34,36 +35,44 @@ struct pool_case {
 static void each_setting_becomes_its_line(void **state)
 {
 	const struct pool_case cases[] = {
-		{ { PRESET_PHP }, "listen = \"${WEBSPACES_RUN}/zoe.sock\"\n" },
-		{ { PRESET_PHP }, "listen.mode = 0660\n" },
-		{ { PRESET_PHP }, "chroot = '/home/www/zoe/chroot'\n" },
-		{ { PRESET_PHP }, "pm.process_idle_timeout = 10s\n" },
+		{ { PRESET_PHP }, "\nlisten=${R}\n" },
+		{ { PRESET_PHP }, "-listen.mode" },
+		{ { PRESET_PHP, .listen_mode = "0600" }, "listen.mode=0600\n" },
+		{ { PRESET_PHP }, "\nchroot=${H}/$pool/chroot\n" },
+		{ { PRESET_PHP }, "-chdir" },
+		{ { PRESET_PHP, .chroot = false }, "\nchdir=/\n" },
+		{ { PRESET_PHP }, "-pm.process_idle_timeout" },
+		{ { PRESET_PHP, .process_idle_timeout = 9 }, "pm.process_idle_timeout=9s\n" },
+		{ { PRESET_PHP }, "access.log=${A}\naccess.format=${F}\nslowlog=${S}\n" },
+		{ { PRESET_PHP }, "pm.status_path=${I}\nping.path=${J}\n" },
+		{ { PRESET_PHP, .ping_path = "/up" }, "ping.path=/up\n" },
+		{ { PRESET_PHP }, "env[USER]=$pool\n" },
 		{ { PRESET_PHP }, "-pm.start_servers" },
 		{ { PRESET_PHP }, "-open_basedir" },
 		{ { PRESET_PHP }, "-display_errors" },
 		{ { PRESET_PHP }, "-session.gc" },
-		{ { PRESET_PHP }, "env[HOME] = '/data'\n" },
-		{ { PRESET_PHP }, "php_admin_value[memory_limit] = 32M\n" },
-		{ { PRESET_PHP, .memory_limit = 1000 }, "php_admin_value[memory_limit] = 1000\n" },
-		{ { PRESET_PHP, .pm = PM_DYNAMIC }, "pm.start_servers = 2\n" },
+		{ { PRESET_PHP }, "env[HOME]=/data\n" },
+		{ { PRESET_PHP }, "php_admin_value[memory_limit]=32M\n" },
+		{ { PRESET_PHP, .memory_limit = 1000 }, "php_admin_value[memory_limit]=1000\n" },
+		{ { PRESET_PHP, .pm = PM_DYNAMIC }, "pm.start_servers=2\n" },
 		{ { PRESET_PHP, .pm = PM_DYNAMIC }, "-pm.process_idle_timeout" },
-		{ { PRESET_PHP, .pm = PM_STATIC }, "pm = static\npm.max_children = 5\n" },
-		{ { PRESET_PHP, .chroot = false }, "-chroot =" },
+		{ { PRESET_PHP, .pm = PM_STATIC }, "pm=static\npm.max_children=5\n" },
+		{ { PRESET_PHP, .chroot = false }, "-chroot=" },
 		{ { PRESET_PHP, .chroot = false },
-		  "php_admin_value[session.save_path] = '/home/www/zoe/chroot/tmp/session'\n" },
-		{ { PRESET_PHP, .open_basedir = "none" }, "[open_basedir] = \"\"\n" },
+		  "php_admin_value[session.save_path]=/home/www/zoe/chroot/tmp/session\n" },
+		{ { PRESET_PHP, .open_basedir = "none" }, "[open_basedir]=\"\"\n" },
 		{ { PRESET_PHP, .disable_functions = "" }, "-disable_functions" },
 		{ { PRESET_PHP, .disable_functions = "phpinfo" },
-		  "[disable_functions] = 'phpinfo'\n" },
-		{ { PRESET_PHP, .disable_functions = "@strict" }, ",posix_getuid," },
-		{ { PRESET_PHP, .listen = "127.0.0.1:9000" }, "-${WEBSPACES_RUN}" },
-		{ { PRESET_PHP, .listen = "127.0.0.1:9000" }, "listen = '127.0.0.1:9000'\n" },
+		  "[disable_functions]='phpinfo'\n" },
+		{ { PRESET_PHP, .disable_functions = "@strict" }, "[disable_functions]=${Y}\n" },
+		{ { PRESET_PHP, .listen = "127.0.0.1:9000" }, "-${R}" },
+		{ { PRESET_PHP, .listen = "127.0.0.1:9000" }, "listen='127.0.0.1:9000'\n" },
 		{ { PRESET_PHP, .limit_extensions = LIST(".php", ".html") },
-		  "security.limit_extensions = '.php .html'\n" },
-		{ { PRESET_PHP, .env = PAIRS({ "X", "a${HOME}" }) }, "env[X] = 'a${HOME}'\n" },
+		  "security.limit_extensions='.php .html'\n" },
+		{ { PRESET_PHP, .env = PAIRS({ "X", "a${HOME}" }) }, "env[X]='a${HOME}'\n" },
 		{ { PRESET_PHP, .values = PAIRS({ "track_errors", "1" }) }, "-track_errors" },
-		{ { PRESET_PHP, .values = PAIRS({ "precision", "9" }) }, "[precision] = '9'\n" },
-		{ { PRESET_PHP, .process_priority = -3 }, "process.priority = -3\n" },
+		{ { PRESET_PHP, .values = PAIRS({ "precision", "9" }) }, "[precision]='9'\n" },
+		{ { PRESET_PHP, .process_priority = -3 }, "process.priority=-3\n" },
 	};
 	size_t i;
 
@@ -120,8 +129,60 @@ static void a_default_pool_stays_small(void **state)
 
 	(void)state;
 	assert_int_equal(render(&fixture_webspaces[0], &r), 0);
-	assert_true(r.sections[0].len + r.sections[1].len <= 900);
+	assert_true(r.sections[0].len + r.sections[1].len <= 560);
 	rendered_clear(&r);
+}
+
+/* A variable that the master does not have is empty, and that would be a pool of another kind. */
+static void every_variable_of_a_pool_is_in_the_environment_of_its_master(void **state)
+{
+	autoarena struct arena a = { 0 };
+	const char *const *env = php_environment(&fixture_host, "/run/m/1", "7", &a);
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < FIXTURES; i++) {
+		struct rendered r;
+		const char *at;
+
+		assert_int_equal(render(&fixture_webspaces[i], &r), 0);
+		at = buf_text(&r.sections[0]);
+		while ((at = strstr(at, "=${"))) {
+			char want[8];
+
+			at += strlen("=${");
+			snprintf(want, sizeof(want), "%.*s=", (int)strcspn(at, "}"), at);
+			for (k = 0; env[k] && strncmp(env[k], want, strlen(want)) != 0; k++)
+				;
+			if (!env[k])
+				fail_msg("%s nobody sets", want);
+			assert_true(strlen(env[k]) > strlen(want));
+		}
+		rendered_clear(&r);
+	}
+}
+
+static void alone_a_pool_is_said_with_values(void **state)
+{
+	const struct webspace w = { .name = "zoe", .php = { PRESET_PHP } };
+	const struct php_facts facts = { 20000, 20000, "8.2" };
+	static const char *const lines[] = {
+		"\nlisten=/run/webspaces/php/zoe.sock\n",
+		"\naccess.log=/home/www/zoe/logs/php-access.log\n",
+		"\nchroot=/home/www/zoe/chroot\n",
+		"\nenv[USER]='zoe'\n",
+		"\nping.path=/php-fpm-ping\n",
+		"[disable_functions]='dl,exec,",
+	};
+	autobuf struct buf text = { 0 };
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(php_render_alone(&fixture_host, &w, &facts, &text, &e), 0);
+	for (size_t i = 0; i < ELEMENTS(lines); i++)
+		if (!strstr(buf_text(&text), lines[i]))
+			fail_msg("%s is not in\n%s", lines[i], buf_text(&text));
+	assert_null(strchr(buf_text(&text), '$'));
 }
 
 static void a_master_waits_as_long_as_its_slowest_pool(void **state)
@@ -157,6 +218,8 @@ int main(void)
 		cmocka_unit_test(each_setting_becomes_its_line),
 		cmocka_unit_test(what_cannot_be_said_safely_is_refused),
 		cmocka_unit_test(a_default_pool_stays_small),
+		cmocka_unit_test(every_variable_of_a_pool_is_in_the_environment_of_its_master),
+		cmocka_unit_test(alone_a_pool_is_said_with_values),
 		cmocka_unit_test(a_master_waits_as_long_as_its_slowest_pool),
 	};
 
