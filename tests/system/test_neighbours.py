@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from crowd import Crowd
+from crowd import Crowd, machine
 from host import wait_for
 
 PAGE = "<?php echo 'bob ', posix_getuid() > 0 ? 'is served' : '';"
@@ -19,7 +19,8 @@ STATIC = "bob's page of files" + "." * 2000
 ALICES = "<?php echo ini_get('memory_limit'), ' ', __FILE__;"
 SLOW = "<?php sleep(20); echo 'slept';"
 
-# The promise is 150 ms. Five times as much is for machines where others work too; the figures are printed.
+# The promise is 150 ms; the figures are printed. Five times as much is for machines where others work too, and
+# what work that needs no daemon had to wait at the same time, in each of a request's three processes.
 SETTINGS = "reconcile = { removal_grace_s = 1; };"
 PROMISE = 0.150
 NOISE = 5
@@ -94,6 +95,7 @@ def visitors_of_bob(host):
         Crowd("PHP, kept", **plain, **php, **often, keep=True),
         Crowd("files, TLS, anew", **tls, **files, **seldom),
         Crowd("PHP, TLS, kept", **tls, **php, **seldom, keep=True),
+        machine(),
     ]
 
 
@@ -132,10 +134,11 @@ def told(visits, since, until):
 def judge(quiet, during):
     for before, after in zip(quiet, during):
         print(f"\n  without  {before}\n  with     {after}")
+    busy = 3 * during.pop().slowest
     for before, after in zip(quiet, during):
         assert len(after.visits) > 50 and len(before.visits) > 50, f"{before}; {after}"
         assert not after.failed and not before.failed, (after.kind, after.failed[:5], before.failed[:5])
-        assert after.slowest < before.slowest + PROMISE * NOISE, f"{before}; {after}"
+        assert after.slowest < max(before.slowest, busy) + PROMISE * NOISE, f"{before}; {after}"
 
 
 def test_fifty_changes_of_alice_cost_bob_nothing(pair):  # G1 promise 1, B1 B2 B9 A7 C1
