@@ -36,6 +36,7 @@ struct agent {
 	struct loop_source *sources[3], *look_again, *files_again;
 	char *problem; /* why config_dir cannot be read; NULL: it can */
 	bool loaded, ready;
+	bool told_ready; /* systemd has it; a lost word is said again when next idle */
 };
 
 const struct catalog *agent_catalog(const struct agent *a)
@@ -212,9 +213,10 @@ static void on_idle(struct agent *a)
 		return;
 	}
 	snprintf(state, sizeof(state), "%sSTATUS=%zu webspaces, generation %llu",
-		 a->ready ? "" : "READY=1\n", reconcile_subjects(a->reconcile)->count,
+		 a->told_ready ? "" : "READY=1\n", reconcile_subjects(a->reconcile)->count,
 		 (unsigned long long)reconcile_generation(a->reconcile));
-	loop_notify(state);
+	if (loop_notify(state) >= 0)
+		a->told_ready = true;
 	if (!a->ready)
 		memory_trim(); /* the texts of all configurations were put together */
 	a->ready = true;

@@ -10,13 +10,18 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
+#include <unistd.h>
 
 #include "agent/base/memory.h"
+#include "agent/base/own.h"
 
 /* How late a timer may be, so that the kernel can join wake-ups; the preset of sd-event is 250 ms. */
 #define TIMER_ACCURACY_USEC 1000
@@ -198,9 +203,28 @@ void loop_drop_at(struct loop_source **source)
 	*source = NULL;
 }
 
-void loop_notify(const char *state)
+/*
+ * sd_notify(3) without its wait: the library blocks while the reader's queue is
+ * full, and an agent that waits for whoever follows it serves nobody. The
+ * protocol is one datagram, told in the manual page for that purpose.
+ */
+int loop_notify(const char *state)
 {
-	(void)sd_notify(0, state);
+	const char *name = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	size_t len = name ? strlen(name) : 0;
+	autofd int fd = -1;
+
+	if (len < 2 || (*name != '/' && *name != '@') || len >= sizeof(to.sun_path))
+		return 0;
+	memcpy(to.sun_path, name, len);
+	if (*name == '@')
+		to.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&to,
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+		return -errno;
+	return 1;
 }
 
 uint64_t loop_watchdog_usec(void)

@@ -48,7 +48,10 @@ void loop_drop(struct loop_source *source);
 #define autoloop_source __attribute__((cleanup(loop_drop_at)))
 void loop_drop_at(struct loop_source **source);
 
-/* sd_notify(3): "READY=1", "STATUS=…". Nothing happens when not started by systemd. */
-void loop_notify(const char *state);
+/*
+ * sd_notify(3): "READY=1", "STATUS=…". Nothing happens when not started by systemd. Never waits:
+ * 1: told, 0: nobody wants to know, -EAGAIN: whoever does has not read for long; nothing was told.
+ */
+int loop_notify(const char *state);
 /* The watchdog interval systemd asked for in microseconds, 0: none. */
 uint64_t loop_watchdog_usec(void);

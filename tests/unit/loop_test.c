@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -293,6 +294,23 @@ static void the_manager_is_told_where_there_is_one(void **state)
 	unsetenv("WATCHDOG_USEC");
 }
 
+static void a_reader_that_does_not_read_holds_nobody_up(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	autofd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int r = 1;
+
+	(void)state;
+	snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/loop-test.%d", (int)getpid());
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	setenv("NOTIFY_SOCKET", address.sun_path, 1);
+	for (int i = 0; i < 100000 && r == 1; i++)
+		r = loop_notify("STATUS=again");
+	unlink(address.sun_path);
+	unsetenv("NOTIFY_SOCKET");
+	assert_int_equal(r, -EAGAIN);
+}
+
 #define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -309,6 +327,7 @@ int main(void)
 		LOOP_TEST(the_end_of_a_child_is_a_readable_descriptor),
 		LOOP_TEST(a_source_may_outlive_its_loop),
 		LOOP_TEST(the_manager_is_told_where_there_is_one),
+		LOOP_TEST(a_reader_that_does_not_read_holds_nobody_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
