@@ -132,16 +132,19 @@ int path_make_dirs(const char *path, mode_t mode, struct err *e)
 	return made;
 }
 
-/* Up to max_bytes + 1: one more than allowed shows that a file grew, or lies about its size (proc). */
-static int read_to_end(int fd, size_t room, char **ret_text, size_t *ret_len)
+/*
+ * Up to max_bytes + 1: one more than allowed shows that a file grew, or lies about its size (proc).
+ * Room for its size at once: two reads, the second of which says that there is no more.
+ */
+static int read_to_end(int fd, size_t expected, size_t room, char **ret_text, size_t *ret_len)
 {
-	autofree char *text = NULL;
-	size_t len = 0, size = 0;
+	size_t len = 0, size = expected + 2 > 4096 ? expected + 2 : 4096;
+	autofree char *text = memory_resize(NULL, size, 1);
 	ssize_t n;
 
 	for (;;) {
 		if (len + 1 >= size) {
-			size = size ? size * 2 : 4096;
+			size *= 2;
 			text = memory_resize(text, size, 1);
 		}
 		n = read(fd, text + len, size - 1 - len);
@@ -179,7 +182,7 @@ int path_read(int dir, const char *path, size_t max_bytes, char **ret_text, size
 			       "read %s: not a regular file", path);
 	r = st.st_size > 0 && (uint64_t)st.st_size > max_bytes
 		    ? -EFBIG
-		    : read_to_end(fd, max_bytes, ret_text, ret_len);
+		    : read_to_end(fd, (size_t)st.st_size, max_bytes, ret_text, ret_len);
 	if (r == -EFBIG)
 		return err_set(e, EFBIG, "read %s: larger than %zu bytes", path, max_bytes);
 	if (r < 0)

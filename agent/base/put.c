@@ -16,9 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/base/memory.h"
 #include "agent/base/own.h"
 
 #define NAME_TRIES 16
+#define CHUNK_MAX  (256u << 10)
 #define TEMPORARY  256 /* NAME_MAX and a NUL */
 
 int put_all(int fd, const char *text, size_t len, struct err *e)
@@ -44,12 +46,12 @@ int put_sync_all(int dir, struct err *e)
 
 static bool same_content(int fd, const char *text, size_t len)
 {
-	char chunk[16384];
-	size_t at = 0;
+	size_t at = 0, room = len < CHUNK_MAX ? len + 1 : CHUNK_MAX;
+	autofree char *chunk = memory_resize(NULL, room, 1);
 	ssize_t n;
 
 	while (at < len) {
-		n = read(fd, chunk, sizeof(chunk));
+		n = read(fd, chunk, room);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0 || (size_t)n > len - at || memcmp(chunk, text + at, (size_t)n) != 0)
