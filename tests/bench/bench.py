@@ -46,7 +46,7 @@ SETTINGS = "reconcile = { full_pass_s = 3600; };"
 
 def shards_for(n):
     """PHP-FPM looks each pool's user up in /etc/passwd, so a master's start grows with pools times accounts."""
-    return min(max(8, n // 150), 64)
+    return min(max(8, n // 150), 512)
 
 
 def say(text):
