@@ -47,16 +47,17 @@ static void log_text(const struct log_entry *entry, const struct report *r)
 {
 	static const char *const what[] = {
 		[REPORT_FAILED] = "",
-		[REPORT_FIGHT] = "somebody keeps undoing it: ",
+		[REPORT_FIGHT] = "put back only now and then, for somebody keeps undoing it: ",
 		[REPORT_QUARANTINED] = "quarantined: ",
 		[REPORT_HOST_FAULT] = "the host's own configuration is at fault: ",
 		[REPORT_ROLLED_BACK] = "rolled back: ",
 		[REPORT_DIED] = "ended by itself: ",
 	};
 	const char *who = entry->webspace ? entry->webspace : or_empty(r->item);
+	const char *text = r->text ? r->text : entry->webspace ? r->item : NULL;
 
 	log_entry(entry, "%s%s%s%s%s%s", who, *who ? ": " : "", or_empty(r->resource),
-		  r->resource ? ": " : "", what[r->kind], or_empty(r->text));
+		  r->resource ? ": " : "", what[r->kind], or_empty(text));
 }
 
 void journal_report(const struct report *r, const char *revision)
