@@ -405,6 +405,50 @@ def heal(host):
     wait_for("alice served", lambda: (host.answers("alice", "/", https=True) or host).__dict__.get("text") == "as new", 30, 0.2)
 
 
+BUSY = """
+import random
+home, victims, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+data = os.open(home + "/chroot/data", os.O_RDONLY)
+os.fchdir(data)
+print("ready", flush=True)
+n, end = 0, time.monotonic() + seconds
+while time.monotonic() < end:
+    n += 1
+    for name in ("a", "b", "c"):
+        attempt(os.mkdir, name)
+        attempt(os.mkdir, name + "/deep")
+        attempt(os.symlink, victims + "/victims.d", name + "/deep/link")
+        attempt(os.symlink, victims, f"link{n}")
+        exchange(name, f"link{n}")
+        exchange(name + "/deep", f"link{n}")
+        attempt(os.rename, name + "/deep", f"moved{n % 7}")
+    os.chdir("/")
+    os.fchdir(data)
+print(n)
+"""
+
+
+def test_purge_beside_a_process_of_the_users_removes_nothing_else(make_host):  # F2 A5
+    host = make_host(shards=1, settings="reconcile = { removal_grace_s = 0; };").start()
+    host.add("alice", "bob")
+    host.write("bob", "kept.txt", "of bob")
+    victims = Victims(os.path.join(host.root, "victims"))
+    before = prints_of(host.home("bob"), without=(host.home("bob", "logs"), host.home("bob", "chroot/.base")))
+    host.remove("alice")
+    host.command("confirm")
+    wait_for("alice out of service", lambda: host.command("confirm") and not host.status("alice"), 30, 0.2)
+    busy = start_as_user("alice", BUSY, host.home("alice"), victims.top, "4")
+    busy.stdout.readline()
+    while busy.poll() is None:
+        host.command("purge", "alice", "--yes")
+    assert int(busy.stdout.read()) > 100
+    wait_for("the purge done", lambda: host.command("purge", "alice", "--yes").returncode == 0, 20, 0.2)
+    assert not os.path.lexists(host.home("alice"))
+    victims.check()
+    after = prints_of(host.home("bob"), without=(host.home("bob", "logs"), host.home("bob", "chroot/.base")))
+    assert differences(before, after) == {}
+
+
 # enter ------------------------------------------------------------------------
 
 
