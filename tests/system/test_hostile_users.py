@@ -294,8 +294,9 @@ managed = ["chroot", "chroot/data", "chroot/log", "chroot/tmp", "chroot/tmp/misc
            "chroot/tmp/session", "logs", "logs/access.log", "logs/php-slow.log", "chroot/.base", "chroot/etc", "chroot/etc/x"]
 own = ["chroot/data", "chroot/log", "chroot/tmp/misc", "chroot/tmp/upload", "chroot/tmp/wsdl", "chroot/tmp/session"]
 files = [f"{victims}/victim{i}" for i in range(12)]
+near = ["../" * n + "victims/victims.d" for n in (1, 2, 3)]  # without leaving the mount
 def link(at):
-    os.symlink(random.choice(files + [f"{victims}/victims.d", "/etc", "/etc/shadow", "/", home + "/../bob", "../../../../bob/logs"]), at)
+    os.symlink(random.choice(files + [f"{victims}/victims.d"] * 5 + near * 7 + ["/etc", "/etc/shadow", "/", home + "/../bob", "../../../../bob/logs"]), at)
 def make(at):
     kind = random.randrange(5)
     if kind == 0: os.mkdir(at, 0o777)
@@ -331,7 +332,7 @@ SECONDS = 20
 
 def outside_of(host, name):
     """All that must stay as it is: other webspaces, /etc, root's files (what grows by itself apart)."""
-    skip = (host.home(name), os.path.join(host.root, "victims"), host.home("bob", "logs"), host.home("bob", "chroot/.base"), "/mnt/.etc",
+    skip = (host.home(name), os.path.join(host.home_root, "victims"), host.home("bob", "logs"), host.home("bob", "chroot/.base"), "/mnt/.etc",
             host.log_root, host.run_dir, os.path.join(host.state_dir, "nginx"), os.path.join(host.state_dir, "php"),
             os.path.join(host.state_dir, "good"), os.path.join(host.state_dir, "made"), os.path.join(host.state_dir, "generation"),
             os.path.join(host.state_dir, "certs", name), host.drops, host.log)  # fmt: skip
@@ -346,13 +347,15 @@ def mount_points(host, name):
 
 
 def careless_chmod(path, mode):
-    """chmod by root, but of a directory and through no link: the harm done must be the agent's, not ours."""
+    """chmod and setfacl -b by root, but of a directory and through no link: the harm done must be the agent's, not ours."""
     at = os.open("/", os.O_PATH)
     try:
         for part in path.strip("/").split("/"):
             above, at = at, os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=at)
             os.close(above)
         if stat.S_ISDIR(os.fstat(at).st_mode):
+            if "system.posix_acl_access" in os.listxattr(f"/proc/self/fd/{at}"):
+                os.removexattr(f"/proc/self/fd/{at}", "system.posix_acl_access")
             os.chmod(f"/proc/self/fd/{at}", mode)
     except OSError:
         pass
@@ -372,7 +375,7 @@ def provoke(host, place, mode, number):
 def test_an_attacker_who_renames_all_the_time_gains_nothing(make_host):  # A2 A3 D2 D3
     host = make_host(shards=1).start()
     host.add("alice", "bob")
-    victims = Victims(os.path.join(host.root, "victims"))
+    victims = Victims(os.path.join(host.home_root, "victims"))  # on the very mount that the agent works in
     before, mounts = outside_of(host, "alice"), mount_points(host, "alice")
     attack = start_as_user("alice", ATTACK, host.home("alice"), victims.top, str(SECONDS))
     attack.stdout.readline()
@@ -403,6 +406,35 @@ def heal(host):
     wait_for("alice as new", lambda: os.path.isdir(host.data("alice")) and host.ready("alice"), 60, 0.2)
     host.write("alice", "index.php", "<?php echo 'as new';")
     wait_for("alice served", lambda: (host.answers("alice", "/", https=True) or host).__dict__.get("text") == "as new", 30, 0.2)
+
+
+BECOME_LINK = """
+place, target = sys.argv[1:]
+os.rename(place, place + ".taken")
+os.symlink(target, place)
+"""
+
+
+def test_a_managed_directory_that_became_a_link_is_told_and_not_followed(host):  # A3
+    """The same without chance: the agent is stopped while root's carelessness is used, and then has to look."""
+    host.add("alice")
+    victims = Victims(os.path.join(host.home_root, "victims"))
+    for number, place in enumerate(("chroot/data", "chroot/log", "chroot/tmp/misc", "chroot/tmp", "logs", "chroot")):
+        path, above = host.home("alice", place), os.path.dirname(host.home("alice", place))
+        host.agent.send_signal(signal.SIGSTOP)
+        careless_chmod(above, 0o777)
+        as_user("alice", BECOME_LINK, path, "../" * (place.count("/") + 1) + "victims/victims.d")
+        assert os.path.samefile(path, victims.directory)
+        host.agent.send_signal(signal.SIGCONT)
+        host.drop("alice", f'php = {{ memory_limit = "{40 + number}M"; }};')
+        wait_for(f"{place} told", lambda: host.condition("alice", "Directories")["reason"] == "WrongType", 20, 0.05)
+        victims.check()
+        host.agent.send_signal(signal.SIGSTOP)
+        os.unlink(path)
+        os.rename(path + ".taken", path)
+        host.agent.send_signal(signal.SIGCONT)
+        host.drop("alice", f'php = {{ memory_limit = "{50 + number}M"; }};')
+        wait_for("alice as before", lambda: host.ready("alice"), 30, 0.05)
 
 
 BUSY = """
@@ -460,7 +492,8 @@ def test_enter_leaves_no_right_of_roots(host):  # A5 F5
     host.add("alice", "bob")
     secret = host.write("bob", "secret.txt", "of bob", 0o644)
     user = pwd.getpwnam("alice")
-    status = dict(line.split(":", 1) for line in entered(host, "alice", "cat", "/proc/self/status").stdout.splitlines())
+    told = entered(host, "alice", "cat", "/proc/self/status", extra_groups=[0, 42]).stdout
+    status = dict(line.split(":", 1) for line in told.splitlines())
     assert status["Uid"].split() == [str(user.pw_uid)] * 4 and status["Gid"].split() == [str(user.pw_gid)] * 4
     assert status["Groups"].split() in ([], [str(user.pw_gid)])
     assert status["NoNewPrivs"].strip() == "1"

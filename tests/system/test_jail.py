@@ -228,6 +228,9 @@ def test_a_file_renamed_from_the_temporary_directory_is_served_unless_it_was_mad
     assert values(host, "alice", code) == ["/tmp/misc", True, True, True]
     assert host.get("alice", "/a.txt", https=True).text == "made"
     assert host.get("alice", "/d/in", https=True).text == "within"
+    for name in ("a.txt", "d/in"):
+        entries = acl(host.data("alice", name))
+        assert "user:33:r-x" in entries and "other::---" in entries, "read by the web server and by nobody else"
     assert host.get("alice", "/b.txt", https=True).status in (403, 404), "a file of mode 0600 is its owner's affair"
     told = host.command("access", "alice")
     assert (told.returncode, told.stderr) == (0, "")
