@@ -35,7 +35,7 @@ struct agent {
 	struct control *control;
 	struct loop_source *sources[3], *look_again, *files_again;
 	char *problem; /* why config_dir cannot be read; NULL: it can */
-	bool loaded, ready;
+	bool loaded, seen_all, ready;
 	bool told_ready; /* systemd has it; a lost word is said again when next idle */
 };
 
@@ -99,10 +99,13 @@ static void set_problem(struct agent *a, const char *text)
 	a->problem = memory_dup(text);
 }
 
-/* A removal in its time of grace wants a second look when that has passed. */
+/*
+ * A removal in its time of grace wants a second look when that has passed; into
+ * a directory that cannot be read there is none, and watchers or the full pass tell.
+ */
 static void plan_next_look(struct agent *a)
 {
-	time_t next = catalog_next_look(a->catalog), now = clock_wall();
+	time_t next = a->problem ? 0 : catalog_next_look(a->catalog), now = clock_wall();
 	uint64_t seconds = next > now ? (uint64_t)(next - now) : 0;
 
 	if (a->look_again)
@@ -117,6 +120,11 @@ static void look_at_file(struct agent *a, const char *name)
 		     : catalog_look_all(a->catalog, clock_wall(), on_changed, a, &e);
 
 	set_problem(a, r < 0 ? e.text : NULL);
+	/* What a webspace left behind is known only where all files were seen. */
+	if (r == 0 && !a->seen_all && !name) {
+		a->seen_all = true;
+		reconcile_may_prune(a->reconcile);
+	}
 	plan_next_look(a);
 	/* Before the first look at the daemons is done, what the last agent told of them stands. */
 	if (a->ready || a->problem)
@@ -254,6 +262,28 @@ static void on_report(const struct report *r, void *data)
 	}
 }
 
+/* generation: the one that whoever confirms has seen; NULL: whatever is held now. */
+static bool answer_confirm(struct agent *a, const char *generation, struct buf *ret_message)
+{
+	unsigned long long now = reconcile_generation(a->reconcile);
+	char text[24];
+	size_t n;
+
+	snprintf(text, sizeof(text), "%llu", now);
+	if (generation && strcmp(generation, text) != 0) {
+		buf_printf(ret_message, "not generation %s but %s is in force: look again",
+			   generation, text);
+		return false;
+	}
+	n = catalog_confirm(a->catalog, on_changed, a);
+	tell_host_status(a);
+	if (n)
+		buf_printf(ret_message, "%zu removal%s on", n, n == 1 ? " goes" : "s go");
+	else
+		buf_adds(ret_message, "no removal is held");
+	return true;
+}
+
 /* What can be asked at the door. */
 static void answer_door(const char *verb, const char *word, bool *ret_ok, struct buf *ret_message,
 			void *data)
@@ -262,10 +292,7 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 
 	*ret_ok = true;
 	if (strcmp(verb, "confirm") == 0) {
-		int n = catalog_confirm(a->catalog, on_changed, a);
-
-		tell_host_status(a);
-		buf_printf(ret_message, n ? "%d removals go on" : "no removal is held", n);
+		*ret_ok = answer_confirm(a, word, ret_message);
 	} else if (strcmp(verb, "look") == 0) {
 		look_at_file(a, word);
 		reconcile_look(a->reconcile, word);

@@ -55,6 +55,12 @@ static bool all_in_sync(const struct invocation *in, const struct agent *agent)
 		fprintf(stderr, "webspaces: %s: no such webspace\n", in->argv[i]);
 		in_sync = false;
 	}
+	if (catalog_held(agent_catalog(agent)) > 0) {
+		fprintf(stderr,
+			"webspaces: %zu removals are held: see 'webspaces confirm --help'\n",
+			catalog_held(agent_catalog(agent)));
+		in_sync = false;
+	}
 	return in_sync;
 }
 

@@ -2,9 +2,52 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "agent/base/clock.h"
+#include "agent/base/own.h"
 #include "agent/control.h"
+#include "agent/model/catalog.h"
 #include "agent/model/load.h"
 #include "agent/verb.h"
+
+static void nothing_told(struct entry *entry, void *data)
+{
+	(void)entry;
+	(void)data;
+}
+
+/* Held by `webspaces apply`: the next one is to go on with what is held by now. */
+static int approve(const struct host *host, struct err *e)
+{
+	autofd int lock = control_lock(host, e);
+	struct catalog *c = NULL;
+	int r = lock < 0 ? lock : catalog_open(host, true, &c, e);
+
+	if (r >= 0)
+		r = catalog_look_all(c, clock_wall(), nothing_told, NULL, e);
+	if (r >= 0)
+		r = catalog_approve(c, e);
+	catalog_close(c);
+	return r;
+}
+
+static int confirm_without_agent(const struct host *host, const char *generation)
+{
+	struct err e = { 0 };
+	int n;
+
+	if (generation) {
+		err_set(&e, ENOENT, "no agent runs, so no generation is in force");
+		return verb_failed(&e);
+	}
+	n = approve(host, &e);
+	if (n < 0)
+		return verb_failed(&e);
+	if (n > 0)
+		printf("%d removal%s on with the next apply\n", n, n == 1 ? " goes" : "s go");
+	else
+		puts("no removal is held");
+	return EXIT_OK;
+}
 
 static int ask(const struct host *host, const char *word)
 {
@@ -14,11 +57,13 @@ static int ask(const struct host *host, const char *word)
 	int r = control_ask(host, "confirm", word, &ok, &message, &e);
 
 	if (r == -ENOENT || r == -ECONNREFUSED)
-		err_set(&e, ENOENT, "no agent runs, so nothing is held");
+		return confirm_without_agent(host, word);
+	if (r == 0 && !ok)
+		r = err_set(&e, ESTALE, "%s", buf_text(&message));
 	if (r < 0)
 		return verb_failed(&e);
 	printf("%s\n", buf_text(&message));
-	return ok ? EXIT_OK : EXIT_FAILED;
+	return EXIT_OK;
 }
 
 static int run(const struct invocation *in)
@@ -52,6 +97,8 @@ const struct verb confirm_verb = {
 		"Removing stops serving and unmounts. Accounts and data stay until 'webspaces "
 		"purge'.\n"
 		"\n"
-		"Exit: 0 done (or nothing was held), 1 no agent runs, or it has moved on.\n",
+		"Where no agent runs, the next 'webspaces apply' goes on with what is held now.\n"
+		"\n"
+		"Exit: 0 done (or nothing was held), 1 another generation is in force by now.\n",
 	.run = run,
 };

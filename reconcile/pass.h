@@ -65,7 +65,7 @@ struct reconcile {
 	struct table subjects;    /* name → struct progress, whose first member is the subject */
 	struct table told_faults; /* unit → what was told last of its failing, until it goes well */
 	struct queue queues[QUEUES];
-	bool in_slice, loaded, pruned, look_services, publish_due, told_idle;
+	bool in_slice, loaded, may_prune, look_services, publish_due, told_idle;
 	size_t n_going;
 	struct loop_source *idle, *wake_timer, *full_timer, *look_timer, *poll_timer;
 	uint64_t wake_at_usec, poll_usec;

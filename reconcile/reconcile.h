@@ -109,12 +109,14 @@ void reconcile_close(struct reconcile *r);
  */
 void reconcile_set(struct reconcile *r, const char *name, const struct webspace *webspace,
 		   const char *problem, const char *lost);
-/* Takes it out of service; REPORT_REMOVED when done. */
+/* Takes it out of service, also one that was never set; REPORT_REMOVED when done. */
 void reconcile_take(struct reconcile *r, const char *name);
 /* Look again, soon: at one, or at all (name NULL) at low priority. */
 void reconcile_look(struct reconcile *r, const char *name);
-/* Every webspace has been set once: from now on what no webspace asks for may be pruned. */
+/* Every webspace that is known has been set once: from now on services publish. */
 void reconcile_loaded(struct reconcile *r);
+/* … and all files could be seen: what no webspace asks for is left over, and is taken away once. */
+void reconcile_may_prune(struct reconcile *r);
 /*
  * Something outside changed that all share: the files of accounts, a source of the base; path
  * NULL: any of them. Accounts that we made ourselves are no reason to look at everybody.

@@ -219,9 +219,9 @@ static void burst_end(struct reconcile *r)
 {
 	if (!r->loaded)
 		return;
-	if (!r->pruned && !r->config.one_shot)
+	if (r->may_prune && !r->config.one_shot)
 		prune_leftovers(r);
-	r->pruned = true;
+	r->may_prune = false;
 	for (size_t i = 0; i < r->parts.n_services && r->look_services; i++)
 		r->parts.services[i]->look(r->services[i]);
 	for (size_t i = 0; i < r->parts.n_services && (r->publish_due || r->look_services); i++)

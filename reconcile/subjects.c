@@ -82,7 +82,10 @@ void reconcile_take(struct reconcile *r, const char *name)
 {
 	struct progress *p = table_get(&r->subjects, name);
 
-	if (!p || p->subject.going)
+	/* One that another process had in service, and found absent first. */
+	if (!p)
+		p = progress_new(r, name);
+	if (p->subject.going)
 		return;
 	p->subject.going = true;
 	p->subject.webspace = NULL;
@@ -125,6 +128,13 @@ void reconcile_loaded(struct reconcile *r)
 {
 	r->loaded = true;
 	r->look_services = true;
+	loop_idle_set(r->idle);
+}
+
+void reconcile_may_prune(struct reconcile *r)
+{
+	r->may_prune = true;
+	r->told_idle = false;
 	loop_idle_set(r->idle);
 }
 

@@ -2,9 +2,6 @@
  * Looks at files and tells what follows. A look reads texts; what follows from
  * them is settled at its end for all items it touched: names, removals, then one
  * call of the caller's function for each.
- *
- * At start the good texts are taken up first, so that names go to who had them;
- * then the first look finds what changed meanwhile, as any other look would.
  */
 #include "agent/model/catalog.h"
 
@@ -19,10 +16,12 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/model/absence.h"
 #include "agent/model/item.h"
 #include "agent/model/names.h"
 #include "agent/model/option.h"
 #include "agent/model/removal.h"
+#include "agent/model/restore.h"
 #include "agent/model/revision.h"
 #include "agent/model/trusted.h"
 
@@ -47,7 +46,7 @@ static void take_text(struct catalog *c, struct item *it, const char *text, size
 	char file[NAME_FILE_MAX + 8];
 	struct err e = { 0 };
 
-	if (it->loaded && it->hash == hash) {
+	if (it->loaded && it->hash == hash && host_has_placed(c->host, it->loaded)) {
 		item_put_problem(c, it, NULL);
 		return;
 	}
@@ -136,9 +135,12 @@ static void settle_removals(struct catalog *c, int dir, time_t now)
 	table_each (&c->absent, te) {
 		struct item *it = te->value;
 
-		if (now < it->entry.absent_since)
-			it->entry.absent_since = now; /* the clock was set back */
+		if (now < it->entry.absent_since) { /* the clock was set back */
+			it->entry.absent_since = now;
+			c->absence_changed = true;
+		}
 		v.absent_since = it->entry.absent_since;
+		v.held = it->entry.held;
 		v.confirmed = it->confirmed;
 		settle_removal(c, dir, it, removal_decide(&v), now);
 	}
@@ -185,9 +187,12 @@ static int end_look(struct catalog *c, int dir, time_t now, catalog_changed_fn *
 	settle_removals(c, dir, now);
 	free(c->revision);
 	c->revision = revision_read(c->host->config_dir);
+	/* What is about to go is on disk before it goes: after a crash it goes on, and waits not anew. */
+	if (c->absence_changed)
+		r = absence_put(c, e);
 	tell(c, fn, data);
 	if (c->denied_changed)
-		r = item_put_denied(c, e);
+		r = item_put_denied(c, r < 0 ? NULL : e) < 0 && r == 0 ? -EIO : r;
 	return r < 0 ? r : 0;
 }
 
@@ -229,15 +234,9 @@ static int list_changed(struct catalog *c, DIR *d, struct pointers *ret, struct 
 	return errno ? err_sys(e, "%s", c->host->config_dir) : 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void look_at_changed(struct catalog *c, int dir, struct pointers *names, time_t now)
 {
-	if (names->count > 1) /* an order that does not depend on the directory's */
-		qsort(names->items, names->count, sizeof(*names->items), compare);
+	pointers_sort(names); /* an order that does not depend on the directory's */
 	for (size_t i = 0; i < names->count; i++) {
 		struct stat st;
 
@@ -284,106 +283,7 @@ int catalog_look_all(struct catalog *c, time_t now, catalog_changed_fn *fn, void
 	return r;
 }
 
-/* start ---------------------------------------------------------------- */
-
-static void restore_one(struct catalog *c, const char *name)
-{
-	autofree char *path = memory_printf("%s/%s.conf", c->host->config_dir, name);
-	char file[NAME_FILE_MAX + 8];
-	struct problems p = { 0 };
-	struct webspace *w = NULL;
-	uint64_t hash = 0;
-	size_t len = 0;
-	autofree char *text = good_read(&c->good, item_file(name, file), &len, &hash);
-	struct item *it;
-
-	/* What no longer loads (a newer version is stricter) is as if it were not there. */
-	if (text && load_webspace(c->host, name, path, text, len, &w, &p) == 0 &&
-	    host_has_placed(c->host, w)) {
-		it = item_make(c, name);
-		w->name = it->name; /* as in item_put_loaded */
-		it->loaded = w;
-		it->hash = hash;
-		it->claims = true;
-		c->n_in_force++;
-	} else {
-		webspace_free(w);
-	}
-	problems_clear(&p);
-}
-
-/* "alice\twiki.example.org" → not NULL, for each name that was refused. */
-static void read_denied(struct catalog *c, struct table *ret)
-{
-	size_t len;
-	uint64_t hash;
-	autofree char *text = good_read(&c->good, ".denied", &len, &hash);
-	char *rest = text, *line;
-
-	while (rest && (line = strsep(&rest, "\n")))
-		table_set(ret, line, ret);
-}
-
-static void restore_names(struct catalog *c, const struct webspace *w, const struct table *denied)
-{
-	autoarena struct arena temporary = { 0 };
-
-	for (size_t i = 0; i < w->n_sites; i++)
-		for (size_t j = 0; j < w->sites[i].names.count; j++) {
-			const char *name = w->sites[i].names.items[j];
-			const char *key = arena_printf(&temporary, "%s\t%s", w->name, name);
-
-			if (!table_get(denied, key))
-				conflict_restore(&c->conflict, w->name, name);
-		}
-}
-
-static void restore_conflicts(struct catalog *c)
-{
-	struct table denied = { 0 };
-	struct table_entry *te;
-
-	read_denied(c, &denied);
-	c->conflict.restoring = true;
-	table_each (&c->items, te) {
-		struct item *it = te->value;
-
-		it->loaded->name =
-			it->name; /* holders point to it, and it outlives what is loaded */
-		restore_names(c, it->loaded, &denied);
-	}
-	c->conflict.restoring = false;
-	table_each (&c->items, te) {
-		struct item *it = te->value;
-
-		item_claim(c, it, it->loaded);
-	}
-	table_clear(&denied);
-}
-
-static void restore(struct catalog *c)
-{
-	int fd =
-		c->good.dir < 0 ? -1 : openat(c->good.dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct pointers names = { 0 };
-	struct dirent *de;
-
-	while (d && (de = readdir(d))) {
-		char name[NAME_FILE_MAX + 1];
-
-		if (name_of_file(de->d_name, name))
-			pointers_add(&names, memory_dup(name));
-	}
-	if (names.count > 1)
-		qsort(names.items, names.count, sizeof(*names.items), compare);
-	for (size_t i = 0; i < names.count; i++) {
-		restore_one(c, names.items[i]);
-		free(names.items[i]);
-	}
-	pointers_clear(&names);
-	restore_conflicts(c);
-}
+/* opening --------------------------------------------------------------- */
 
 int catalog_open(const struct host *host, bool writable, struct catalog **ret, struct err *e)
 {
@@ -399,7 +299,7 @@ int catalog_open(const struct host *host, bool writable, struct catalog **ret, s
 							       .find = item_find_claimant,
 							       .affected = item_names_affected,
 							       .data = c });
-	restore(c);
+	catalog_restore(c);
 	*ret = c;
 	return 0;
 }
@@ -440,8 +340,27 @@ size_t catalog_confirm(struct catalog *c, catalog_changed_fn *fn, void *data)
 		item_set_going(c, it);
 		n++;
 	}
+	if (n)
+		(void)absence_put(c, NULL);
 	tell(c, fn, data);
 	return n;
+}
+
+int catalog_approve(struct catalog *c, struct err *e)
+{
+	struct table_entry *te;
+	int n = 0, r;
+
+	table_each (&c->absent, te) {
+		struct item *it = te->value;
+
+		if (!it->entry.held)
+			continue;
+		it->confirmed = true;
+		n++;
+	}
+	r = n ? absence_put(c, e) : 0;
+	return r < 0 ? r : n;
 }
 
 time_t catalog_next_look(const struct catalog *c)
@@ -467,6 +386,7 @@ void catalog_forget(struct catalog *c, const char *name)
 	if (!it || !it->entry.going)
 		return;
 	good_drop(&c->good, item_file(name, file));
+	c->absence_changed = true;
 	item_set_exists(c, it, false);
 	table_take(&c->items, it->name);
 	if (c->telling || it->touched)

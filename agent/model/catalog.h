@@ -2,7 +2,7 @@
  * All webspaces of the host that are in force: what each file says now, or the
  * last text of it that loaded (kept in state_dir/good/NAME.conf, so it holds
  * over restarts), with names that two of them want given to one (conflict.h),
- * and removals held back until they are certain (removal.h).
+ * and removals held back until they are certain (removal.h), also over restarts.
  *
  * To look again at one file costs the same whatever the host holds.
  */
@@ -52,6 +52,8 @@ int catalog_look_all(struct catalog *c, time_t now, catalog_changed_fn *fn, void
 
 /* Lets held removals go on. Returns how many. */
 size_t catalog_confirm(struct catalog *c, catalog_changed_fn *fn, void *data);
+/* … at the next look of whoever opens the catalog next. Returns how many. */
+int catalog_approve(struct catalog *c, struct err *e);
 /* When a removal in its grace time wants the next look, wall time; 0: none. */
 time_t catalog_next_look(const struct catalog *c);
 

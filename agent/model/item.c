@@ -22,6 +22,17 @@ void pointers_add(struct pointers *p, void *item)
 	p->items[p->count++] = item;
 }
 
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void pointers_sort(struct pointers *p)
+{
+	if (p->count > 1)
+		qsort(p->items, p->count, sizeof(*p->items), compare);
+}
+
 void pointers_clear(struct pointers *p)
 {
 	free(p->items);
@@ -208,6 +219,7 @@ void item_set_held(struct catalog *c, struct item *it, bool held)
 	if (it->entry.held == held)
 		return;
 	c->n_held += held ? 1 : (size_t)-1;
+	c->absence_changed = true;
 	it->entry.held = held;
 	item_touch(c, it);
 }
@@ -217,8 +229,10 @@ static void item_set_present(struct catalog *c, struct item *it)
 {
 	item_set_held(c, it, false);
 	it->confirmed = false;
-	if (it->entry.absent_since || it->entry.going || it->entry.elsewhere)
+	if (it->entry.absent_since || it->entry.going || it->entry.elsewhere) {
 		item_touch(c, it);
+		c->absence_changed = true;
+	}
 	it->entry.absent_since = 0;
 	it->entry.elsewhere = false;
 	table_take(&c->absent, it->name);
@@ -234,6 +248,7 @@ static void item_set_present(struct catalog *c, struct item *it)
 void item_set_going(struct catalog *c, struct item *it)
 {
 	item_set_held(c, it, false);
+	c->absence_changed = true;
 	table_take(&c->absent, it->name);
 	it->entry.going = true;
 	if (it->loaded)
@@ -253,7 +268,8 @@ void item_set_absent(struct catalog *c, struct item *it, bool elsewhere, time_t 
 	if (it->entry.going)
 		return;
 	if (it->loaded) {
-		table_set(&c->absent, it->name, it);
+		if (!table_set(&c->absent, it->name, it))
+			c->absence_changed = true;
 		if (changed)
 			item_touch(c, it);
 	} else if (!elsewhere || it->told) {

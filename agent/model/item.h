@@ -46,9 +46,12 @@ struct catalog {
 	struct pointers forgotten; /* items that are to go when the callbacks are done */
 	bool telling;              /* in the callbacks */
 	bool denied_changed;
+	bool absence_changed; /* who is absent, since when, or held */
 };
 
 void pointers_add(struct pointers *p, void *item);
+/* Of texts. */
+void pointers_sort(struct pointers *p);
 void pointers_clear(struct pointers *p);
 
 struct item *item_get(const struct catalog *c, const char *name);

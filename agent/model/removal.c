@@ -21,7 +21,7 @@ enum removal removal_decide(const struct removal_view *v)
 	if (!v->directory_ok || v->now < v->absent_since ||
 	    v->now - v->absent_since < (time_t)v->grace_s)
 		return REMOVAL_WAIT;
-	if (!v->confirmed && looks_like_an_accident(v))
+	if (!v->confirmed && (v->held || looks_like_an_accident(v)))
 		return REMOVAL_HELD;
 	return REMOVAL_GO;
 }

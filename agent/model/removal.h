@@ -18,6 +18,7 @@ struct removal_view {
 	time_t now, absent_since;
 	unsigned grace_s;
 	bool directory_ok; /* it could be read just now */
+	bool held; /* already: only its file or a person ends that, not that others come back */
 	bool confirmed;
 	size_t n_files;    /* webspaces' files that are in the directory, of whatever kind */
 	size_t n_in_force; /* webspaces in force, the absent ones too */

@@ -330,8 +330,104 @@ static void many_removals_at_once_are_held_over_a_restart(void **state)
 	now += 30;
 	look();
 	assert_int_equal(catalog_held(catalog), 6);
+	restart();
+	assert_int_equal(catalog_held(catalog), 6);
 	file("u00.conf", "");
-	assert_string_equal(look(), " u00 u01! u02! u03! u04! u05!");
+	look();
+	assert_int_equal(catalog_held(catalog), 5);
+	assert_true(entry("u05")->held);
+	assert_false(entry("u00")->held);
+	file("u01.conf", "");
+	assert_string_equal(look(), " u01");
+}
+
+static void two_looks_may_be_of_two_processes(void **state)
+{
+	(void)state;
+	file("alice.conf", "");
+	file("bob.conf", "");
+	look();
+	gone("alice.conf");
+	restart();
+	look();
+	assert_false(entry("alice")->going);
+	now += 29;
+	restart();
+	look();
+	assert_false(entry("alice")->going);
+	now += 1;
+	restart();
+	look();
+	assert_true(entry("alice")->going);
+	restart(); /* as if killed before it was done */
+	look();
+	assert_true(entry("alice")->going);
+	catalog_forget(catalog, "alice");
+	file("alice.conf", "");
+	restart();
+	look();
+	gone("alice.conf");
+	look();
+	now += 29;
+	assert_string_equal(look(), "");
+}
+
+static void a_file_that_came_back_unseen_was_not_absent(void **state)
+{
+	(void)state;
+	file("alice.conf", "");
+	file("bob.conf", "");
+	look();
+	gone("alice.conf");
+	restart();
+	look();
+	now += 40;
+	file("alice.conf", "");
+	restart();
+	look();
+	assert_int_equal(entry("alice")->absent_since, 0);
+	gone("alice.conf");
+	restart();
+	look();
+	assert_false(entry("alice")->going);
+	assert_int_equal(entry("alice")->absent_since, now);
+}
+
+static void what_is_approved_goes_at_the_next_start(void **state)
+{
+	(void)state;
+	file("alice.conf", "");
+	look();
+	gone("alice.conf");
+	look();
+	now += 30;
+	look();
+	assert_int_equal(catalog_approve(catalog, NULL), 1);
+	restart();
+	look();
+	assert_true(entry("alice")->going);
+}
+
+static void a_host_of_another_name_removes_by_the_same_rules(void **state)
+{
+	const char *before = host->name;
+
+	(void)state;
+	file("alice.conf", "hosts = [\"web1\"];");
+	file("bob.conf", "");
+	look();
+	host->name = "web2";
+	restart();
+	look();
+	assert_non_null(entry("alice")->webspace);
+	assert_false(entry("alice")->going);
+	now += 30;
+	look();
+	assert_true(entry("alice")->going);
+	host->name = before;
+	look_one("alice");
+	assert_false(entry("alice")->going);
+	assert_string_equal(names("alice"), "alice.base.org");
 }
 
 static void without_the_directory_nothing_is_removed(void **state)
@@ -507,6 +603,10 @@ int main(void)
 		TEST(the_last_look_is_at_the_file),
 		TEST(an_empty_directory_is_not_believed),
 		TEST(many_removals_at_once_are_held_over_a_restart),
+		TEST(two_looks_may_be_of_two_processes),
+		TEST(a_file_that_came_back_unseen_was_not_absent),
+		TEST(what_is_approved_goes_at_the_next_start),
+		TEST(a_host_of_another_name_removes_by_the_same_rules),
 		TEST(without_the_directory_nothing_is_removed),
 		TEST(a_webspace_for_other_hosts_is_as_if_absent),
 		TEST(the_first_holder_keeps_a_name),

@@ -537,6 +537,9 @@ static void leftovers_go_once_all_files_were_seen(void **state)
 	reconcile_set(r, "broken", NULL, "broken.conf:1: what is this", NULL);
 	reconcile_loaded(r);
 	run();
+	assert_null(strstr(did.data, "-b/ghost"));
+	reconcile_may_prune(r);
+	run();
 	assert_non_null(strstr(told.data, "changed - b/ghost drift left over>taken away\n"));
 	assert_non_null(strstr(did.data, "-b/ghost"));
 	assert_null(strstr(did.data, "-b/alice"));
@@ -554,6 +557,7 @@ static void a_plan_tells_all_and_does_nothing(void **state)
 	reconcile_set(r, "gone", &bob, NULL, NULL);
 	reconcile_take(r, "gone");
 	reconcile_loaded(r);
+	reconcile_may_prune(r);
 	run();
 	assert_string_equal(told.data, "planned gone webspace in service>\nremoved gone\n"
 				       "planned alice a/one >0750\nplanned alice a/two >0750\n"

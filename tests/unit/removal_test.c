@@ -22,6 +22,8 @@ static const struct {
 	{ "the only one", { .now = 130, .absent_since = 100, .n_files = 0, .n_in_force = 1, .n_absent = 1 }, REMOVAL_HELD },
 	{ "the only one, confirmed", { .now = 130, .absent_since = 100, .confirmed = true, .n_files = 0, .n_in_force = 1, .n_absent = 1 }, REMOVAL_GO },
 	{ "confirmed, but in its grace", { .now = 110, .absent_since = 100, .confirmed = true, .n_files = 0, .n_in_force = 1, .n_absent = 1 }, REMOVAL_WAIT },
+	{ "held, though others came back", { .now = 130, .absent_since = 100, .held = true, .n_files = 9, .n_in_force = 10, .n_absent = 1 }, REMOVAL_HELD },
+	{ "held and confirmed", { .now = 130, .absent_since = 100, .held = true, .confirmed = true, .n_files = 0, .n_in_force = 10, .n_absent = 10 }, REMOVAL_GO },
 	{ "all but a broken file", { .now = 130, .absent_since = 100, .n_files = 1, .n_in_force = 3, .n_absent = 2 }, REMOVAL_GO },
 	/* clang-format on */
 };
