@@ -76,6 +76,8 @@ int certificate_check_files(struct store *s, const char *certificate, const char
 
 /* Certificates of this webspace are gone from the live tree (set aside under certs/.removed). */
 int store_remove(struct store *s, const char *webspace, struct err *e);
+/* … and those that were set aside: nothing of its keys is left. */
+int store_purge(struct store *s, const char *webspace, struct err *e);
 
 /* Names of webspaces that have certificates in the live tree, as a set. */
 int store_list(struct store *s, struct table *ret_names, struct err *e);

@@ -302,6 +302,30 @@ int store_remove(struct store *s, const char *webspace, struct err *e)
 	return errno == ENOENT ? 0 : err_sys(e, "set certs/%s aside", webspace);
 }
 
+/* ".removed/alice.12" is alice's; "alice.b.1" is alice.b's. */
+static bool is_removed_of(const char *name, const char *webspace)
+{
+	size_t len = strlen(webspace);
+
+	return strncmp(name, webspace, len) == 0 && name[len] == '.' && name[len + 1] &&
+	       name[len + 1 + strspn(name + len + 1, "0123456789")] == '\0';
+}
+
+int store_purge(struct store *s, const char *webspace, struct err *e)
+{
+	int r = store_remove(s, webspace, e);
+	int fd = r < 0 || s->certs < 0 ? -1
+				       : openat(s->certs, ".removed",
+						O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	while (r >= 0 && d && (entry = readdir(d)))
+		if (is_removed_of(entry->d_name, webspace))
+			r = path_remove_tree(fd, entry->d_name, e);
+	return r < 0 ? r : 0;
+}
+
 int store_sync(struct store *s, struct err *e)
 {
 	if (!s->dirty)

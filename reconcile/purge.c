@@ -59,7 +59,7 @@ static int purge_all(struct world *w, const char *name, struct err *e)
 	if (r >= 0)
 		r = path_remove_tree(w->home_root, name, e);
 	if (r >= 0)
-		r = store_remove(w->store, name, e);
+		r = store_purge(w->store, name, e);
 	if (r >= 0)
 		r = remove_account(w, name, e);
 	if (r >= 0)

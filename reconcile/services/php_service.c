@@ -231,6 +231,10 @@ static bool service_idle(void *service)
 	table_each (&s->lines, it)
 		if (!php_line_idle(it->value))
 			return false;
+	/* Told to finish, a master ends by itself; before that it needs us (and `apply` would leave). */
+	for (const struct master *m = s->masters; m; m = m->next)
+		if (m->state == PHP_DRAINING)
+			return false;
 	return true;
 }
 

@@ -280,6 +280,22 @@ static void a_removed_webspace_is_set_aside_and_can_return(void **state)
 	table_clear(&list);
 }
 
+static void a_purge_leaves_no_key(void **state)
+{
+	(void)state;
+	issue_at(NOW);
+	assert_int_equal(store_remove(store, "alice", NULL), 1);
+	issue_at(NOW);
+	assert_int_equal(store_issue_internal(store, "alice.b", names[0], names, 2, NOW, NULL), 0);
+	assert_int_equal(store_remove(store, "alice.b", NULL), 1);
+	assert_int_equal(store_purge(store, "alice", NULL), 0);
+	assert_int_equal(access("certs/alice", F_OK), -1);
+	assert_int_equal(access("certs/.removed/alice.1", F_OK), -1);
+	assert_int_equal(access("certs/.removed/alice.2", F_OK), -1);
+	assert_int_equal(access("certs/.removed/alice.b.1", F_OK), 0);
+	assert_int_equal(store_purge(store, "alice", NULL), 0);
+}
+
 static void no_name_leads_out_of_its_place(void **state)
 {
 	static const struct {
@@ -424,6 +440,7 @@ int main(void)
 		with_place(a_key_that_others_could_read_is_replaced),
 		with_place(another_sites_key_does_not_match),
 		with_place(a_removed_webspace_is_set_aside_and_can_return),
+		with_place(a_purge_leaves_no_key),
 		with_place(no_name_leads_out_of_its_place),
 		with_place(own_files_are_judged_in_a_sentence),
 		with_place(own_files_are_copied_and_never_touched),
