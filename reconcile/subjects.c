@@ -115,13 +115,24 @@ void reconcile_look(struct reconcile *r, const char *name)
 		schedule_add(p, QUEUED_SOON);
 }
 
+/* What failed may go well on a host that has changed; if not, it waits longer than before. */
+static void end_waits(struct reconcile *r)
+{
+	struct table_entry *it;
+
+	table_each (&r->subjects, it)
+		((struct progress *)it->value)->subject.retry_usec = 0;
+}
+
 void reconcile_look_host(struct reconcile *r, const char *path)
 {
 	bool is_accounts =
 		path && (strcmp(path, "/etc/passwd") == 0 || strcmp(path, "/etc/group") == 0);
 
-	if (!is_accounts || !r->world.accounts || accounts_have_news(r->world.accounts))
-		schedule_all(r);
+	if (is_accounts && r->world.accounts && !accounts_have_news(r->world.accounts))
+		return;
+	end_waits(r);
+	schedule_all(r);
 }
 
 void reconcile_loaded(struct reconcile *r)

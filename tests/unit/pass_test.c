@@ -424,6 +424,21 @@ static void a_new_desired_state_ends_the_back_off(void **state)
 	assert_non_null(strstr(told.data, "changed alice a/one intent >0750\n"));
 }
 
+static void a_change_of_the_host_ends_the_back_off(void **state)
+{
+	uint64_t begin = clock_usec();
+
+	(void)state;
+	start(false, true);
+	(void)snprintf(fails, sizeof fails, "a/alice/one");
+	settle();
+	fails[0] = '\0';
+	reconcile_look_host(r, "/etc/resolv.conf");
+	run();
+	assert_non_null(strstr(told.data, "changed alice a/one intent >0750\n"));
+	assert_true(clock_usec() - begin < 700 * USEC_PER_MSEC); /* by itself: after 0.8 s */
+}
+
 static void what_fails_later_stays_served(void **state)
 {
 	(void)state;
@@ -633,6 +648,7 @@ int main(void)
 		T(drift_is_put_back_and_told_as_drift),
 		T(an_error_ends_one_way_and_not_anothers),
 		T(a_new_desired_state_ends_the_back_off),
+		T(a_change_of_the_host_ends_the_back_off),
 		T(what_fails_later_stays_served),
 		T(what_is_not_ready_waits_without_a_failure),
 		T(a_placeholder_is_served_and_said),
