@@ -106,14 +106,13 @@ static void say_complaint(const struct direct_daemon *d, char *ret, size_t size)
 }
 
 /*
- * Workers outlive a killed master and hold its sockets. As long as a child of ours is not
- * reaped its number, and so its group's, is its own; of an adopted one nothing is certain.
+ * Workers outlive a killed master and hold its sockets. As long as it is not reaped its
+ * number, and so its group's, is its own; of an adopted one nothing is certain afterwards,
+ * and all processes of the host have to be looked at.
  */
 static void end_group(const struct direct_daemon *d)
 {
-	siginfo_t info;
-
-	if (waitid(P_PIDFD, (id_t)d->process.pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+	if (pidfd_send_signal(d->process.pidfd, 0, NULL, 0) == 0)
 		(void)kill(-d->process.pid, SIGKILL);
 	else
 		(void)orphans_end(d->process.pid, d->program);

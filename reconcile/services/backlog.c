@@ -5,8 +5,8 @@
  * read, so a read a turn of the loop is a slice of the work: ten thousand
  * sockets are some forty reads.
  *
- * Rejected: asking for each socket by inode: one call each, and the inode of
- * another process' socket must first be found.
+ * Rejected: asking for each socket by inode: one call each, the inode of another
+ * process' socket must first be found, and the kernel walks all sockets for each.
  */
 #include "reconcile/services/backlog.h"
 

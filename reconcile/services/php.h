@@ -22,6 +22,7 @@
 #include "reconcile/service.h"
 #include "reconcile/services/backlog.h"
 #include "reconcile/services/fastcgi.h"
+#include "reconcile/services/queues.h"
 
 #define PHP_VERSION_ROOM 16
 #define PHP_LINE_ROOM    40
@@ -88,6 +89,8 @@ struct master {
 	uint64_t since_usec;   /* when it came into this state */
 	unsigned n_quiet;      /* looks in a row at which nobody waited */
 	bool asked, busy;      /* of the look at hand */
+	struct queues *queues; /* its sockets, while it drains and they can be had */
+	bool unborrowable;     /* they cannot */
 	bool killed;
 };
 

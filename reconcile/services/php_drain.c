@@ -6,7 +6,8 @@
  * nobody new comes. Then it may take as long as its longest request; only well
  * after that it is killed.
  *
- * One question to the kernel serves all masters that drain.
+ * The sockets of a master or two are borrowed and looked at. When many drain, or
+ * borrowing is forbidden, one question about all sockets of the host serves all.
  */
 #include <signal.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 /* Where the kernel cannot tell, that long must do for whoever was on the way. */
 #define BLIND_USEC     (3 * USEC_PER_SEC)
 #define QUIET_LOOKS    2
+/* In all. Few programs are given more than 1024, and the agent has other uses for them. */
+#define BORROWED_MAX   512
 /* php-fpm itself ends its children by then; after that it is stuck. */
 #define STUCK_USEC     (30 * USEC_PER_SEC)
 
@@ -36,6 +39,28 @@ static void tell(struct master *m, int signo)
 
 	if (manager->type->signal(manager->self, m->daemon, signo, &e) < 0)
 		php_service_failed(m->service, m->id, &e);
+}
+
+static size_t n_borrowed(const struct php_service *s)
+{
+	size_t n = 0;
+
+	for (const struct master *m = s->masters; m; m = m->next)
+		n += queues_count(m->queues);
+	return n;
+}
+
+/* False: it has to be asked for at the kernel. */
+static bool borrowed(struct master *m)
+{
+	struct php_service *s = m->service;
+	autoarena struct arena a = { 0 };
+
+	if (!m->queues && !m->unborrowable)
+		m->unborrowable =
+			queues_borrow(m->daemon->pid, master_path(s->config.host, m->id, &a),
+				      BORROWED_MAX - n_borrowed(s), &m->queues, NULL) < 0;
+	return m->queues;
 }
 
 static struct master *master_at(struct php_service *s, const char *socket_path)
@@ -74,6 +99,7 @@ static void judge(struct master *m, bool known, uint64_t now)
 		return;
 	m->state = PHP_ENDING;
 	m->since_usec = now;
+	queues_return(take_ptr(m->queues));
 	tell(m, SIGQUIT);
 }
 
@@ -88,15 +114,35 @@ static void answered(bool complete, void *data)
 			judge(m, complete, now);
 }
 
-static void ask(struct php_service *s)
+static void look(struct master *m, uint64_t now)
+{
+	m->busy = queues_waiting(m->queues);
+	judge(m, true, now);
+}
+
+/* Looks at once where it can. True: the kernel has to be asked for the others. */
+static bool look_at_borrowed(struct php_service *s, uint64_t now)
+{
+	size_t n_asked = 0;
+
+	for (struct master *m = s->masters; m; m = m->next) {
+		bool drains = m->state == PHP_DRAINING && m->daemon;
+
+		m->busy = false;
+		m->asked = drains && !borrowed(m);
+		n_asked += m->asked;
+		if (drains && !m->asked)
+			look(m, now);
+	}
+	return n_asked > 0;
+}
+
+static void ask(struct php_service *s, uint64_t now)
 {
 	static const struct backlog_fns fns = { .waiting = somebody_waits, .done = answered };
 
-	for (struct master *m = s->masters; m; m = m->next) {
-		m->asked = m->state == PHP_DRAINING;
-		m->busy = false;
-	}
-	if (backlog_ask(s->config.loop, &fns, s, &s->drain.question, NULL) < 0) {
+	if (look_at_borrowed(s, now) &&
+	    backlog_ask(s->config.loop, &fns, s, &s->drain.question, NULL) < 0) {
 		s->drain.question = NULL;
 		answered(false, s);
 	}
@@ -123,7 +169,7 @@ static void tick(void *data)
 			kill_if_overdue(m, now);
 	}
 	if (n_draining && !s->drain.question)
-		ask(s);
+		ask(s, now);
 	if (!n_draining && !n_ending)
 		return;
 	if (!n_draining || s->drain.pause_usec * 2 > PAUSE_MAX_USEC)

@@ -167,6 +167,7 @@ void master_forget(struct master *m)
 	if (m->line && m->state >= PHP_DRAINING)
 		m->line->n_draining--;
 	unlink_from_list(m);
+	queues_return(m->queues);
 	free(m->end);
 	free(m);
 }
