@@ -345,10 +345,26 @@ static void open_timers(struct agent *a)
 	a->sources[2] = loop_signal(a->loop, SIGINT, on_terminate, a);
 }
 
+/* proc(5): without it a user may make a hard link to any file in reach; we refuse those, others may not. */
+static void warn_of_hardlinks(void)
+{
+	autofd int dir = path_open_dir("/proc/sys/fs", NULL);
+	autofree char *text = NULL;
+	size_t len;
+
+	if (dir >= 0 && path_read(dir, "protected_hardlinks", 16, &text, &len, NULL) == 0 &&
+	    text[0] == '0')
+		log_warning(
+			"fs.protected_hardlinks is 0: set it to 1, as Debian does (sysctl.d(5))");
+}
+
 /* What a staying agent has besides: the watchers first, so that nothing changes unseen. */
 static int open_staying(struct agent *a, struct err *e)
 {
-	int r = open_watchers(a, e);
+	int r;
+
+	warn_of_hardlinks();
+	r = open_watchers(a, e);
 
 	if (r == 0)
 		r = control_open(a->config.host, a->loop, answer_door, a, &a->control, e);

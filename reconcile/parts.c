@@ -63,6 +63,7 @@ static int services_open(struct reconcile *r, struct err *e)
 		.manager = r->has_manager ? &r->manager : NULL,
 		.accounts = r->world.accounts,
 		.store = r->world.store,
+		.webspaces = &r->subjects,
 		.dry = r->config.dry,
 		.report = on_service_report,
 		.condition = on_service_condition,

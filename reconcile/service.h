@@ -153,6 +153,7 @@ struct service_config {
 	struct manager *manager; /* NULL when dry */
 	struct accounts *accounts;
 	struct store *store;
+	const struct table *webspaces; /* all there are, by name: how many; NULL: not known */
 	bool dry;
 	report_fn *report; /* passes on what units report */
 	/* A webspace's standing in this service changed. */

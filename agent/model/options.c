@@ -113,9 +113,8 @@ const struct option options[] = {
 
 	/* the host: PHP */
 	{ HOST("php.shards", number, php.shards), .preset = "8", .min = 1, .max = 512,
-	  .meaning = "How many masters share the pools of one PHP version. More: smaller reloads; fewer: less memory. "
-		     "About one for every 150 webspaces keeps a change below a second: a master that starts looks "
-		     "each of its pools' users up in /etc/passwd, so pools times accounts make its time." },
+	  .meaning = "How many masters share the pools of one PHP version. Doubled by itself until a master has at most "
+		     "200 pools or so: the time a change takes grows with them." },
 	{ HOST("php.binary", text, php.binary), .preset = "\"/usr/sbin/php-fpm%s\"",
 	  .check = value_php_binary, .form = "absolute path with %s for the version",
 	  .meaning = "The PHP-FPM to run." },

@@ -207,7 +207,25 @@ static const char *bind_fault(const struct host *h, const struct webspace *w, si
 	if (is_within(h->run_dir, w->binds[i].source) ||
 	    is_within(h->state_dir, w->binds[i].source))
 		return "the source holds this program's own state";
+	if (is_within(w->binds[i].source, h->home_root))
+		return "the source lies in home_root, where users may exchange it";
 	return NULL;
+}
+
+/* Root reads these: not from where a user could put a link in their place. */
+static void check_own_files(const struct rules *r, const struct host *h, const struct webspace *w)
+{
+	for (size_t i = 0; i < w->n_sites; i++) {
+		const char *const files[] = { w->sites[i].tls.certificate, w->sites[i].tls.key };
+		char key[64];
+
+		for (size_t k = 0; k < ELEMENTS(files); k++) {
+			snprintf(key, sizeof(key), "sites[%zu].tls.%s", i,
+				 k ? "key" : "certificate");
+			if (*files[k] && is_within(files[k], h->home_root))
+				broken(r, key, "lies in home_root, where users may exchange it");
+		}
+	}
 }
 
 static void check_binds(const struct rules *r, const struct host *h, const struct webspace *w)
@@ -236,4 +254,5 @@ void rules_webspace(const struct rules *r, const struct host *h, const struct we
 		check_site(r, &w->sites[i], i);
 	check_names(r, w);
 	check_binds(r, h, w);
+	check_own_files(r, h, w);
 }

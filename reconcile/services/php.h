@@ -27,6 +27,8 @@
 #define PHP_VERSION_ROOM 16
 #define PHP_LINE_ROOM    40
 #define PHP_MASTER_ROOM  80
+#define PHP_POOLS_A_LINE 200
+#define PHP_LINES_MAX    512
 #define PHP_SOCKET_MAX   107 /* unix(7); php-fpm cuts longer ones without a word */
 /* That many masters of a line may still be finishing old requests; then its next change waits. */
 #define PHP_DRAINING_MAX 8
@@ -58,9 +60,15 @@ struct php_id {
 	unsigned attempt;
 };
 
-/* The line where a webspace belongs. */
-void php_id_line(const struct host *host, const struct webspace *webspace, const char *version,
-		 uid_t uid, char ret[static PHP_LINE_ROOM]);
+/*
+ * How many shared lines so many pools want: php.shards, doubled until none has much more than
+ * PHP_POOLS_A_LINE. php-fpm reads its configuration byte by byte and looks each pool's user up in
+ * /etc/passwd, so the start of a master grows with its pools times the accounts of the host.
+ */
+unsigned php_lines_for(const struct host *host, size_t n_pools);
+/* The line where a webspace belongs, of that many shared ones. */
+void php_id_line(unsigned n_lines, const struct webspace *webspace, const char *version, uid_t uid,
+		 char ret[static PHP_LINE_ROOM]);
 /* False: not a name that we would give. */
 bool php_id_parse_line(const char *text, struct php_id *ret);
 bool php_id_parse_master(const char *text, struct php_id *ret);
@@ -187,6 +195,7 @@ struct php_pool {
 	bool former; /* served since before our start; its link is put back if need be (a reboot) */
 	bool leaving;
 	uint64_t fingerprint;
+	unsigned n_lines; /* of the service, when it was placed */
 	uid_t uid;
 	gid_t gid;
 	char version[PHP_VERSION_ROOM]; /* resolved; "": nothing has been set yet */
@@ -223,7 +232,8 @@ struct php_service {
 	struct loop_source *soon;       /* publishes and tidies after callbacks */
 	int dir, line_dir, masters_dir; /* RUN_DIR/php, /line, /masters; -1: dry and not there */
 	unsigned longest_request_s;
-	bool published; /* since we were opened: webspaces are known */
+	unsigned n_lines; /* shared ones; it only grows while we run */
+	bool published;   /* since we were opened: webspaces are known */
 };
 
 /* Something is to be published or tidied up, once the callback at hand is over. */

@@ -20,16 +20,23 @@ static uint64_t hash_of(const char *name)
 	return h;
 }
 
-void php_id_line(const struct host *host, const struct webspace *webspace, const char *version,
-		 uid_t uid, char ret[static PHP_LINE_ROOM])
+unsigned php_lines_for(const struct host *host, size_t n_pools)
 {
-	unsigned shards = host->php.shards ? host->php.shards : 1;
+	unsigned lines = host->php.shards ? host->php.shards : 1;
 
+	while (lines < PHP_LINES_MAX && n_pools > (size_t)lines * PHP_POOLS_A_LINE)
+		lines *= 2;
+	return lines < PHP_LINES_MAX ? lines : PHP_LINES_MAX;
+}
+
+void php_id_line(unsigned n_lines, const struct webspace *webspace, const char *version, uid_t uid,
+		 char ret[static PHP_LINE_ROOM])
+{
 	if (webspace->php.master == MASTER_DEDICATED)
 		snprintf(ret, PHP_LINE_ROOM, "%s-u%u", version, uid);
 	else
 		snprintf(ret, PHP_LINE_ROOM, "%s-%02u", version,
-			 (unsigned)(hash_of(webspace->name) % shards));
+			 (unsigned)(hash_of(webspace->name) % n_lines));
 }
 
 static bool all_digits(const char *text)

@@ -232,8 +232,8 @@ static void remember_longest(struct php_service *s, const struct webspace *w)
 static bool unchanged(const struct php_pool *p, const struct webspace *w,
 		      const struct account *account, const char *version)
 {
-	return p->fingerprint == w->fingerprint && p->uid == account->uid &&
-	       p->gid == account->gid && strcmp(p->version, version) == 0;
+	return p->fingerprint == w->fingerprint && p->n_lines == p->service->n_lines &&
+	       p->uid == account->uid && p->gid == account->gid && strcmp(p->version, version) == 0;
 }
 
 /*
@@ -258,7 +258,7 @@ static void line_of(const struct php_pool *p, const struct webspace *w, const ch
 
 	if (needs_own_cache(host, w))
 		as_if.php.master = MASTER_DEDICATED;
-	php_id_line(host, &as_if, version, p->uid, ret);
+	php_id_line(p->service->n_lines, &as_if, version, p->uid, ret);
 }
 
 static int enter(struct php_pool *p, const struct webspace *w, const struct account *account,
@@ -286,6 +286,7 @@ static int enter(struct php_pool *p, const struct webspace *w, const struct acco
 		find_former_place(p, w, line);
 	remember_longest(s, w);
 	p->fingerprint = w->fingerprint;
+	p->n_lines = s->n_lines;
 	snprintf(p->version, sizeof(p->version), "%s", version);
 	if (p->line == line && !p->next && php_line_has(line, p->name, fragment)) {
 		fragment_free(fragment); /* what changed is no affair of PHP's */
@@ -295,6 +296,16 @@ static int enter(struct php_pool *p, const struct webspace *w, const struct acco
 	stand(p, CONDITION_UNKNOWN, "Pending", NULL);
 	place(p, line, fragment);
 	return 0;
+}
+
+/* More webspaces than these lines are good for: pools move to new ones as they are looked at. */
+static void grow(struct php_service *s)
+{
+	const struct table *all = s->config.webspaces ? s->config.webspaces : &s->pools;
+	unsigned n_lines = php_lines_for(s->config.host, all->count);
+
+	if (n_lines > s->n_lines)
+		s->n_lines = n_lines;
 }
 
 void php_pool_serve(struct php_service *s, const struct webspace *w)
@@ -312,6 +323,7 @@ void php_pool_serve(struct php_service *s, const struct webspace *w)
 	}
 	p = pool_get(s, w->name);
 	p->leaving = false;
+	grow(s);
 	if (accounts_get(c->accounts, w->name, &account, &e) < 0) {
 		stand(p, CONDITION_FALSE, "NoAccount", e.text);
 		return;

@@ -14,7 +14,7 @@ grows with the host from what does not. stdout: name, value, unit, against, rati
                       settling, validation and a new master for all pools of its shard.
   full_pass_*         SIGHUP with nothing to do: CPU of the agent, against a loop of the very system
                       calls (bare.c) and systemd-tmpfiles told to keep the same directories.
-  php_shards          php.shards of the large host: 8, from 1,200 webspaces on one for each 150.
+  php_lines           PHP masters of the large host: 8 by preset, more where webspaces are many.
   first_convergence_  from the start over N files and nothing else to idle.
   start_              a restart with all in place to idle.
   drift_*             chmod of a managed directory of any webspace until it is back, 200 times.
@@ -44,11 +44,6 @@ BARE = os.path.join(os.path.dirname(os.environ["WEBSPACES"]), "bare")
 SETTINGS = "reconcile = { full_pass_s = 3600; };"
 
 
-def shards_for(n):
-    """PHP-FPM looks each pool's user up in /etc/passwd, so a master's start grows with pools times accounts."""
-    return min(max(8, n // 150), 512)
-
-
 def say(text):
     print(f"{time.monotonic() - BEGIN:7.1f}  {text}", file=sys.stderr, flush=True)
 
@@ -64,7 +59,7 @@ class Bench:
 
     def __init__(self, n, prefix, user_range):
         self.n, self.prefix = n, prefix
-        self.host = Host(shards=shards_for(n), settings=SETTINGS, user_range=user_range)
+        self.host = Host(shards=8, settings=SETTINGS, user_range=user_range)
         self.notices = meter.Notices(os.path.join(self.host.root, "notify"))
         self.patience = 60 + n / 20
         self.names = [f"{prefix}{i:05d}" for i in range(n)]
@@ -333,8 +328,8 @@ def main():
     bench = Bench(n, "w", (21000, 59999))
     try:
         say(f"large host: {n} webspaces")
-        row("php_shards", shards_for(n), "masters")
         measure_start(bench)
+        row("php_lines", len(bench.host.masters()), "masters")
         measure_pass(bench, trace)
         measure_add(bench, small_calls)
         measure_daemons(bench)

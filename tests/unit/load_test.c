@@ -241,6 +241,10 @@ static void values_must_fit_each_other(void **state)
 	fails("binds = [\"/srv/a:/.base\"];", "place of the jail itself");
 	fails("binds = [\"/srv/a:/etc/ssl/certs/x\"];", "`base`");
 	fails("binds = [\"/srv/a:/etc\"];", "`base`");
+	fails("binds = [\"/home/www/bob/chroot/data:/srv\"];", "users may exchange it");
+	fails("sites = ({ names = [\"a.org\"]; tls = { certificate = \"/home/www/bob/c\"; "
+	      "key = \"/etc/k\"; }; });",
+	      "users may exchange it");
 	fails("binds = [\"/srv/a:/b\", \"/srv/c:/b\"];", "there twice");
 	fails("binds = [\"/srv/a:/b:ro\"];", "flags are");
 	fails("binds = [\"/\"];", "whole host");

@@ -9,14 +9,12 @@
 #include "agent/base/own.h"
 #include "tests/unit/cmocka_all.h"
 
-static const struct host host = { .php = { .shards = 8 } };
-
 static void line_is(const char *name, enum php_master master, uid_t uid, const char *want)
 {
 	const struct webspace w = { .name = name, .php = { .master = master } };
 	char line[PHP_LINE_ROOM];
 
-	php_id_line(&host, &w, "8.2", uid, line);
+	php_id_line(8, &w, "8.2", uid, line);
 	assert_string_equal(line, want);
 }
 
@@ -36,6 +34,26 @@ static void a_line_of_its_own_is_named_by_uid(void **state)
 	line_is("alice", MASTER_DEDICATED, 4294967294, "8.2-u4294967294");
 }
 
+static void lines_double_until_a_master_starts_quickly(void **state)
+{
+	static const struct {
+		unsigned shards;
+		size_t n_pools;
+		unsigned want;
+	} cases[] = {
+		{ 8, 0, 8 },      { 8, 1600, 8 },        { 8, 1601, 16 },
+		{ 8, 10000, 64 }, { 1, 200, 1 },         { 1, 201, 2 },
+		{ 3, 10000, 96 }, { 512, 1000000, 512 }, { 8, 1000000, 512 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ELEMENTS(cases); i++) {
+		const struct host host = { .php = { .shards = cases[i].shards } };
+
+		assert_int_equal(php_lines_for(&host, cases[i].n_pools), cases[i].want);
+	}
+}
+
 static void names_spread_over_the_shards(void **state)
 {
 	unsigned counts[8] = { 0 };
@@ -47,7 +65,7 @@ static void names_spread_over_the_shards(void **state)
 		const struct webspace w = { .name = name };
 
 		snprintf(name, sizeof(name), "user%d", i);
-		php_id_line(&host, &w, "8.2", 20000, line);
+		php_id_line(8, &w, "8.2", 20000, line);
 		assert_true(php_id_parse_line(line, &id));
 		counts[strtoul(line + strlen("8.2-"), NULL, 10)]++;
 	}
@@ -124,6 +142,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_shared_line_is_chosen_by_the_name_alone_and_for_ever),
 		cmocka_unit_test(a_line_of_its_own_is_named_by_uid),
+		cmocka_unit_test(lines_double_until_a_master_starts_quickly),
 		cmocka_unit_test(names_spread_over_the_shards),
 		cmocka_unit_test(a_masters_name_is_taken_apart),
 		cmocka_unit_test(what_we_would_not_have_named_is_not_ours),
