@@ -1,8 +1,9 @@
 /*
  * pidfd_getfd(2) of everything the process has open. What is not a listening
- * socket is sorted out only when it becomes readable: asking each would double
- * the calls. A listening socket is readable exactly as long as its accept queue
- * is not empty, which is what sock_diag's count of it is made from, too.
+ * socket is sorted out by poll(2) itself, since asking each would double the
+ * calls: files are always writable, a listening socket never is. It is readable
+ * exactly as long as its accept queue is not empty, and it is the length of this
+ * same queue that sock_diag tells.
  *
  * Rejected: sock_diag by inode; for each question the kernel walks through all
  * unix sockets of the host until it finds the one.
@@ -61,7 +62,7 @@ static int take(struct queues *q, int pidfd, int number)
 		return errno == EBADF ? 0 : -errno;
 	if (q->n == q->room)
 		q->fds = memory_resize(q->fds, q->room = 2 * q->room + 64, sizeof(*q->fds));
-	q->fds[q->n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	q->fds[q->n++] = (struct pollfd){ .fd = fd, .events = POLLIN | POLLOUT };
 	return 0;
 }
 
@@ -89,8 +90,9 @@ static int take_all(struct queues *q, pid_t pid, size_t max)
 
 static bool is_of(const struct queues *q, const char *dir)
 {
-	for (size_t i = 0; i < q->n; i++)
-		if (listens_below(q->fds[i].fd, dir))
+	/* Its logs come first. */
+	for (size_t i = q->n; i > 0; i--)
+		if (listens_below(q->fds[i - 1].fd, dir))
 			return true;
 	return false;
 }
@@ -117,11 +119,9 @@ bool queues_waiting(const struct queues *q)
 
 	if (n < 0)
 		return true;
-	for (size_t i = 0; i < q->n && n > 0; i++) {
-		n -= q->fds[i].revents != 0;
-		if ((q->fds[i].revents & POLLIN) && listens(q->fds[i].fd))
+	for (size_t i = 0; i < q->n; i++)
+		if ((q->fds[i].revents & (POLLIN | POLLOUT)) == POLLIN && listens(q->fds[i].fd))
 			return true;
-	}
 	return false;
 }
 
@@ -134,8 +134,12 @@ void queues_return(struct queues *q)
 {
 	if (!q)
 		return;
-	for (size_t i = 0; i < q->n; i++)
-		close(q->fds[i].fd);
+	/* They were the lowest free ones: mostly in a row. */
+	for (size_t i = 0, first = 0; i < q->n; i++)
+		if (i + 1 == q->n || q->fds[i + 1].fd != q->fds[i].fd + 1) {
+			(void)close_range((unsigned)q->fds[first].fd, (unsigned)q->fds[i].fd, 0);
+			first = i + 1;
+		}
 	free(q->fds);
 	free(q);
 }
