@@ -20,6 +20,7 @@
 
 #define SETTLE_MOST     10 /* times the quiet time: 2 s for 200 ms */
 #define MOUNTS_GAP_USEC (500 * USEC_PER_MSEC)
+#define MOUNTS_SHARE    20 /* reading the table of mounts may take one part in that many of the time */
 
 struct watchers {
 	struct watchers_config config;
@@ -29,7 +30,7 @@ struct watchers {
 	struct homes homes;
 	struct mounts mounts;
 	struct settle files, host;
-	uint64_t mounts_read_usec;
+	uint64_t mounts_due_usec; /* read not before */
 };
 
 static void hint_file(const char *name, void *data)
@@ -126,23 +127,25 @@ static void read_mounts(void *data)
 {
 	struct watchers *w = data;
 
-	w->mounts_read_usec = clock_usec();
+	uint64_t begin = clock_usec(), took;
+
 	if (mounts_read(&w->mounts, &w->homes, NULL) < 0)
 		homes_lost(&w->homes);
+	/* A few jails are read in no time; ten thousand must not be read for each of a burst of mounts. */
+	took = (clock_usec() - begin) * MOUNTS_SHARE;
+	w->mounts_due_usec = begin + (took < MOUNTS_GAP_USEC ? took : MOUNTS_GAP_USEC);
 	homes_tell(&w->homes, hint_home, w);
 }
 
 static void on_mounts(int fd, uint32_t epoll_events, void *data)
 {
 	struct watchers *w = data;
-	uint64_t due = w->mounts_read_usec + MOUNTS_GAP_USEC;
-
 	(void)fd;
 	(void)epoll_events;
-	if (clock_usec() >= due)
+	if (clock_usec() >= w->mounts_due_usec)
 		read_mounts(w);
 	else
-		loop_timer_set(w->mounts_due, due);
+		loop_timer_set(w->mounts_due, w->mounts_due_usec);
 }
 
 static void attach(struct watchers *w, int inotify_fd)
