@@ -203,9 +203,16 @@ bool store_key_is_odd(const struct store *s, const struct stat *st)
 	       st->st_gid != s->web_gid;
 }
 
-/* Both files' stat, by way of `current`. */
+/* Somebody else could write it, or the web server not read it. */
+static bool chain_is_odd(const struct stat *st)
+{
+	return !S_ISREG(st->st_mode) || st->st_mode & 07022 || !(st->st_mode & 04) ||
+	       st->st_uid != geteuid();
+}
+
+/* Both files' stat, by way of `current`. A pair of which one is odd is made anew. */
 static int stat_live(const struct store *s, const struct place *p, uint64_t *ret_hash,
-		     bool *ret_odd_key)
+		     bool *ret_odd)
 {
 	struct stat chain = { 0 }, key = { 0 };
 	char path[400];
@@ -217,7 +224,7 @@ static int stat_live(const struct store *s, const struct place *p, uint64_t *ret
 	if (fstatat(s->certs, path, &key, 0) < 0)
 		key.st_mode = 0;
 	*ret_hash = seen_stat(seen_stat(SEEN_START, &chain), &key);
-	*ret_odd_key = store_key_is_odd(s, &key);
+	*ret_odd = store_key_is_odd(s, &key) || chain_is_odd(&chain);
 	return 0;
 }
 
