@@ -260,6 +260,8 @@ static void trial(struct unit *u)
 	unit_compose(u, f->generation, f->bisect.attempt, files);
 	r = generation_write(u->dir, f->generation, files, &e);
 	unit_files_clear(files);
+	/* Now, not once the daemon runs it: what somebody does to the files until then is drift. */
+	generation_stamp(u->dir, f->generation, u->file_names, &f->stamp);
 	if (r >= 0)
 		r = check(u, f->generation, STAGE_CHECK, &e);
 	if (r < 0)
@@ -281,7 +283,7 @@ static void committed(struct unit *u)
 	f->generation = 0;
 	u->known = true;
 	u->forced = f->touched = false;
-	unit_stamp(u);
+	u->stamp = f->stamp;
 	came_up(u);
 	suspects_accept(u, f->bisect.attempt);
 	suspects_left(u);

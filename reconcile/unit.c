@@ -35,7 +35,11 @@ static void try_again(void *data)
 {
 	struct unit *u = data;
 
-	if (u->flight.stage == STAGE_IDLE)
+	if (u->flight.stage != STAGE_IDLE)
+		return;
+	if (u->look_due)
+		unit_look(u);
+	else
 		flight_begin(u);
 }
 
@@ -314,7 +318,7 @@ void unit_landed(struct unit *u, const char *fault)
 		free(take_ptr(u->fault));
 	}
 	/* Not from here: a flight must not begin inside the end of another. */
-	if (u->dirty)
+	if (u->dirty || u->look_due)
 		next = clock_usec();
 	loop_timer_set(u->retry, next);
 }
@@ -392,6 +396,22 @@ static void look_at_files(struct unit *u)
 	u->forced |= drifted;
 }
 
+/* A crash would start the daemon with what `current` names. */
+static void look_at_link(struct unit *u)
+{
+	uint64_t found = generation_current(u->dir);
+	struct err e;
+
+	if (found == u->in_force || generation_link(u->dir, u->in_force, &e) < 0)
+		return;
+	unit_report(u, &(struct report){ .kind = REPORT_CHANGED,
+					 .change = CHANGE_DRIFT,
+					 .item = "current",
+					 .old_value = found ? "another generation" : "missing",
+					 .new_value = "the generation in force",
+					 .generation = u->in_force });
+}
+
 static void look_at_quarantined(struct unit *u)
 {
 	uint64_t now = clock_usec();
@@ -407,8 +427,14 @@ static void look_at_quarantined(struct unit *u)
 
 void unit_look(struct unit *u)
 {
-	if (u->config.dry || u->flight.stage != STAGE_IDLE)
+	if (u->config.dry)
 		return;
+	/* What is touched while a generation is on its way is looked at when it has landed. */
+	u->look_due = u->flight.stage != STAGE_IDLE;
+	if (u->look_due)
+		return;
+	if (u->in_force != 0)
+		look_at_link(u);
 	if (u->in_force != 0 && u->known)
 		look_at_files(u);
 	look_at_quarantined(u);
@@ -449,7 +475,7 @@ const struct table *unit_members(const struct unit *u)
 
 bool unit_idle(const struct unit *u)
 {
-	return u->flight.stage == STAGE_IDLE && !u->dirty;
+	return u->flight.stage == STAGE_IDLE && !u->dirty && !u->look_due;
 }
 
 uint64_t unit_generation(const struct unit *u)

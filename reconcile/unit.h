@@ -29,7 +29,8 @@ struct flight {
 	bool leaving;         /* some members leave with it */
 	struct member **suspects;
 	struct bisect bisect;
-	uint64_t generation; /* staged; 0: none */
+	uint64_t generation;           /* staged; 0: none */
+	struct generation_stamp stamp; /* of its files as they were written */
 	struct command *command;
 	uint64_t probe_until, probe_wait;
 	char message[400]; /* why the last trial that was not a control failed */
@@ -46,6 +47,7 @@ struct unit {
 	bool restored; /* members are what its own list says */
 	bool dirty;    /* asked to publish */
 	bool forced;   /* publish also without a change */
+	bool look_due; /* asked to look while in flight */
 	const char *file_names[UNIT_FILES];
 	struct generation_stamp stamp;
 	struct flight flight;
