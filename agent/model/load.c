@@ -72,6 +72,16 @@ static void convert(const config_setting_t *from, struct setting *to, struct are
 		convert(config_setting_get_elem(from, i), &to->items[i], a);
 }
 
+/* Of an error at the very end libconfig says the line after the last. */
+static unsigned line_within(const char *text, size_t len, unsigned line)
+{
+	unsigned last = len > 0 && text[len - 1] != '\n';
+
+	for (size_t i = 0; i < len; i++)
+		last += text[i] == '\n';
+	return line < last ? line : last;
+}
+
 static bool parse(const char *file, const char *text, size_t len, struct arena *a,
 		  struct setting *ret, struct problems *p)
 {
@@ -84,12 +94,13 @@ static bool parse(const char *file, const char *text, size_t len, struct arena *
 	if (len == 0)
 		return true;
 	config_init(&c);
-	ok = config_read_string(&c, text);
+	/* A comment on a last line without an end is a syntax error to it. */
+	ok = config_read_string(&c, arena_printf(a, "%s\n", text));
 	if (ok)
 		convert(config_root_setting(&c), ret, a);
 	else
-		problems_add(p, file, (unsigned)config_error_line(&c), "", "%s",
-			     config_error_text(&c) ?: "cannot be parsed");
+		problems_add(p, file, line_within(text, len, (unsigned)config_error_line(&c)), "",
+			     "%s", config_error_text(&c) ?: "cannot be parsed");
 	config_destroy(&c);
 	return ok;
 }

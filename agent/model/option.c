@@ -153,10 +153,14 @@ static int word_parse(const struct option *o, const struct setting *s, struct ar
 {
 	autoarena struct arena temporary = { 0 };
 	const char *all = "";
+	int r;
 
 	(void)a;
 	if (s->type != SETTING_TEXT)
 		return wrong_type(o, s, e);
+	r = check_text(s->text, e);
+	if (r < 0)
+		return r;
 	for (uint32_t i = 0; o->words[i]; i++) {
 		if (strcmp(o->words[i], s->text) == 0) {
 			*(uint32_t *)field = i;

@@ -6,6 +6,16 @@
 #include <string.h>
 
 #include "agent/base/memory.h"
+#include "agent/model/names.h"
+
+/* A text of the file's may be part of what is told: it begins no line of its own. */
+static const char *one_line(char *text)
+{
+	for (char *c = text; *c; c++)
+		if (name_is_control(*c))
+			*c = ' ';
+	return text;
+}
 
 void problems_add(struct problems *p, const char *file, unsigned line, const char *key,
 		  const char *format, ...)
@@ -21,7 +31,7 @@ void problems_add(struct problems *p, const char *file, unsigned line, const cha
 		.file = arena_dup(&p->arena, file),
 		.line = line,
 		.key = arena_dup(&p->arena, key),
-		.text = arena_dup(&p->arena, text),
+		.text = arena_dup(&p->arena, one_line(text)),
 	};
 }
 
