@@ -18,7 +18,7 @@ struct mounts_work {
 	const char *name, *action; /* NULL: all webspaces; just show */
 	bool really;               /* --do */
 	struct world world;
-	void *state; /* of the mount type */
+	void *state, *places; /* of the types mount and directory */
 	struct catalog *catalog;
 	unsigned wrong;
 };
@@ -52,6 +52,28 @@ static void print_item(struct mounts_work *m, const struct item *item, const str
 		       f->new_value);
 }
 
+/* What unbind took away besides the mounts: the mount points. */
+static int make_places(struct mounts_work *m, const struct webspace *webspace, struct err *e)
+{
+	struct item_list items = { 0 };
+	int r = directory_type.prepare
+			? directory_type.prepare(&m->world, m->places, &webspace, 1, e)
+			: 0;
+
+	directory_type.desire(&m->world, m->places, webspace, &items);
+	for (size_t i = 0; i < items.count && r >= 0; i++) {
+		const struct item *item = &items.items[i];
+		struct finding f = { 0 };
+
+		directory_type.observe(&m->world, m->places, webspace, item, &f);
+		if (f.state == OBSERVED_MISSING || f.state == OBSERVED_DIFFERS)
+			r = directory_type.apply(&m->world, m->places, webspace, item, &f, e);
+	}
+	if (r >= 0 && directory_type.flush)
+		r = directory_type.flush(&m->world, m->places, e);
+	return r < 0 ? r : 0;
+}
+
 static int bind_item(struct mounts_work *m, const struct webspace *webspace,
 		     const struct item *item, struct finding *f, struct err *e)
 {
@@ -70,7 +92,10 @@ static int bind_item(struct mounts_work *m, const struct webspace *webspace,
 static int work_on_items(struct mounts_work *m, const struct webspace *webspace, struct err *e)
 {
 	struct item_list items = { 0 };
-	int r = mount_type.prepare(&m->world, m->state, &webspace, 1, e);
+	int r = is_action(m, "bind") ? make_places(m, webspace, e) : 0;
+
+	if (r == 0)
+		r = mount_type.prepare(&m->world, m->state, &webspace, 1, e);
 
 	if (r < 0)
 		return r;
@@ -149,12 +174,16 @@ static int work(struct mounts_work *m, const struct host *host, struct err *e)
 	m->world.arena = &arena;
 	if (r == 0)
 		r = accounts_refresh(m->world.accounts, e);
+	if (r == 0 && directory_type.open)
+		r = directory_type.open(&m->world, &m->places, e);
 	if (r == 0)
 		r = mount_type.open(&m->world, &m->state, e);
 	if (r == 0) {
 		r = work_on_all(m, e);
 		mount_type.close(m->state);
 	}
+	if (m->places)
+		directory_type.close(m->places);
 	world_close(&m->world);
 	return r;
 }
@@ -209,6 +238,7 @@ static int run(const struct invocation *in)
 
 const struct verb mounts_verb = {
 	.name = "mounts",
+	.option = "--do",
 	.summary = "what is mounted in each jail, and the verbs for work by hand",
 	.page = "Usage: webspaces [--config FILE] mounts [NAME] [bind|unbind|clean [--do]]\n"
 		"\n"
