@@ -44,8 +44,10 @@ static const char *sign_of(const struct report *r)
 
 static void print_line(const struct report *r)
 {
-	const char *words[] = { r->subject ? r->subject->name : NULL,
-				r->resource ? r->resource : "host", r->item, r->what };
+	const char *name = r->subject ? r->subject->name : NULL;
+	const char *words[] = { name, r->resource ? r->resource : "host",
+				r->item && name && strcmp(r->item, name) == 0 ? NULL : r->item,
+				r->what };
 
 	fputs(sign_of(r), stdout);
 	for (size_t i = 0; i < ELEMENTS(words); i++)
@@ -98,7 +100,8 @@ static void on_report(const struct report *r, void *data)
 	if (r->kind == REPORT_PLANNED) {
 		p->changes++;
 		print_line(r);
-		if (p->diff && (r->old_text || r->new_text))
+		/* All files at once say what the webspaces' parts say, too. */
+		if (p->diff && (r->old_text || r->new_text) && (!r->subject || p->in->argc > 0))
 			print_diff(r);
 	} else if (r->kind == REPORT_FAILED || r->kind == REPORT_HOST_FAULT) {
 		p->errors++;
@@ -115,6 +118,12 @@ static void tell_problems(struct plan *p, const struct agent *agent)
 
 	if (agent_problem(agent)) {
 		fprintf(stderr, "webspaces: %s\n", agent_problem(agent));
+		p->errors++;
+	}
+	for (int i = 0; i < p->in->argc; i++) {
+		if (catalog_get(agent_catalog(agent), p->in->argv[i]))
+			continue;
+		fprintf(stderr, "webspaces: %s: no such webspace\n", p->in->argv[i]);
 		p->errors++;
 	}
 	table_each (catalog_entries(agent_catalog(agent)), it) {
@@ -154,18 +163,22 @@ static int run(const struct invocation *in)
 
 const struct verb plan_verb = {
 	.name = "plan",
+	.option = "--diff",
 	.summary = "what a pass would change, a line each; touches nothing",
 	.page = "Usage: webspaces [--config FILE] plan [NAME…] [--diff]\n"
 		"\n"
 		"Looks at everything a pass looks at and prints what it would change:\n"
 		"\n"
-		"    + carol account carol: 20003\n"
-		"    ~ alice directory chroot/tmp: 0:20001 0755 → 0:20001 0010\n"
-		"    ~ nginx sites.conf: …\n"
+		"    + carol account\n"
+		"    ~ alice directory chroot/tmp mode: 0755 → 0010\n"
+		"    ~ alice nginx: another part → its part\n"
+		"    ~ nginx maps.conf: another text → the composed text\n"
 		"\n"
 		"+ would be made, ~ would be put right, - would be taken away. --diff shows "
 		"changed\n"
-		"files as a unified diff. With names, only lines about these.\n"
+		"files as a unified diff. With names, only lines about these, and with --diff "
+		"their\n"
+		"own parts of the daemons' files.\n"
 		"\n"
 		"It may run beside an agent, which will have made most changes already.\n"
 		"\n"

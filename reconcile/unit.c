@@ -235,55 +235,12 @@ void unit_stamp(struct unit *u)
 	generation_stamp(u->dir, u->in_force, u->file_names, &u->stamp);
 }
 
-/* Plan ---------------------------------------------------------------- */
-
-static void plan_file(struct unit *u, const struct unit_file *file)
-{
-	size_t len;
-	autofree char *old = generation_read(u->dir, u->in_force, file->name, &len);
-
-	if (old && len == file->text.len && memcmp(old, buf_text(&file->text), len) == 0)
-		return;
-	unit_report(u, &(struct report){ .kind = REPORT_PLANNED,
-					 .item = file->name,
-					 .old_value = old ? "another text" : "missing",
-					 .new_value = "the composed text",
-					 .old_text = old ? old : "",
-					 .new_text = buf_text(&file->text),
-					 .generation = u->in_force });
-}
-
-static size_t members_wanted(const struct unit *u)
-{
-	struct table_entry *it;
-	size_t n = 0;
-
-	table_each (&u->members, it)
-		n += ((struct member *)it->value)->want != NULL;
-	return n;
-}
-
-static void plan(struct unit *u)
-{
-	struct unit_file files[UNIT_FILES];
-
-	if (u->config.need_members && members_wanted(u) == 0)
-		return;
-	suspects_gather(u);
-	unit_compose(u, u->in_force, u->flight.bisect.count, files);
-	for (size_t i = 0; i < UNIT_FILES - 1; i++)
-		if (files[i].name)
-			plan_file(u, &files[i]);
-	unit_files_clear(files);
-	suspects_clear(u);
-}
-
 /* Taking off and landing ---------------------------------------------- */
 
 void unit_publish(struct unit *u)
 {
 	if (u->config.dry) {
-		plan(u);
+		unit_plan(u);
 		return;
 	}
 	u->dirty = true;

@@ -71,6 +71,10 @@ void unit_forget(struct unit *u, struct member *m);
 /* The flight is over. text: the host's fault, or NULL. */
 void unit_landed(struct unit *u, const char *fault);
 
+/* unit_plan.c */
+/* Reports what publishing would change. */
+void unit_plan(struct unit *u);
+
 /* flight.c */
 /* Takes off if there is anything to do; nothing is in flight. */
 void flight_begin(struct unit *u);
