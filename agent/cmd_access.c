@@ -142,6 +142,7 @@ static int run(const struct invocation *in)
 
 const struct verb access_verb = {
 	.name = "access",
+	.option = "",
 	.summary = "gives the web server access to content that came without it",
 	.page = "Usage: webspaces [--config FILE] access NAME\n"
 		"\n"

@@ -90,6 +90,7 @@ static int run(const struct invocation *in)
 
 const struct verb apply_verb = {
 	.name = "apply",
+	.option = "",
 	.summary = "one full pass, daemons included, then ends",
 	.page = "Usage: webspaces [--config FILE] apply [NAME…]\n"
 		"\n"

@@ -83,6 +83,7 @@ static int run(const struct invocation *in)
 
 const struct verb confirm_verb = {
 	.name = "confirm",
+	.option = "",
 	.summary = "lets a held mass removal go on",
 	.page = "Usage: webspaces [--config FILE] confirm [GENERATION]\n"
 		"\n"

@@ -49,7 +49,7 @@ static int run(const struct invocation *in)
 		words.argv++;
 		words.argc--;
 	}
-	if (words.argc < 2)
+	if (words.argc < 2 || words.argv[0][0] == '-')
 		return verb_usage(in, "a name and a command");
 	host = verb_host(in);
 	if (!host)

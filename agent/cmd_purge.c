@@ -86,6 +86,7 @@ static int run(const struct invocation *in)
 
 const struct verb purge_verb = {
 	.name = "purge",
+	.option = "--yes",
 	.summary = "data and account of a removed webspace",
 	.page = "Usage: webspaces [--config FILE] purge NAME [--yes]\n"
 		"\n"

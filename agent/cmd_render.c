@@ -95,6 +95,7 @@ static int run(const struct invocation *in)
 
 const struct verb render_verb = {
 	.name = "render",
+	.option = "",
 	.summary = "the effective configuration of one webspace, as if it stood alone",
 	.page = "Usage: webspaces [--config FILE] render NAME [nginx|php]\n"
 		"\n"

@@ -1,4 +1,5 @@
 /* webspaces status: what the agent last saw, from its files, and whether it lives. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -108,6 +109,9 @@ static int show(const struct host *host, const char *name, bool as_json)
 	struct err e = { 0 };
 
 	if (status_read(host, name, &j, &e) < 0) {
+		if (e.code == ENOENT && !lives)
+			err_set(&e, ENOENT, "no agent runs, and none has left a status in %s",
+				host->run_dir);
 		verb_failed(&e);
 		return lives ? EXIT_FAILED : EXIT_NO_AGENT;
 	}
@@ -145,6 +149,7 @@ static int run(const struct invocation *in)
 
 const struct verb status_verb = {
 	.name = "status",
+	.option = "--json",
 	.summary = "what the agent last saw of each webspace",
 	.page = "Usage: webspaces [--config FILE] status [NAME] [--json]\n"
 		"\n"

@@ -44,6 +44,10 @@ static int run(const struct verb *verb, struct invocation *in)
 		fputs(verb->page, stdout);
 		return EXIT_OK;
 	}
+	if (verb->option)
+		for (int i = 0; i < in->argc; i++)
+			if (in->argv[i][0] == '-' && strcmp(in->argv[i], verb->option) != 0)
+				return verb_usage(in, "no option %s", in->argv[i]);
 	return verb->run(in);
 }
 

@@ -34,6 +34,8 @@ struct verb {
 	const char *name;
 	const char *summary;
 	const char *page; /* what --help prints */
+	const char
+		*option; /* the only one it knows, "": none, NULL: it looks at its words itself */
 	int (*run)(const struct invocation *in);
 };
 
