@@ -153,12 +153,15 @@ static void what_libconfig_would_let_pass_is_a_problem(void **state)
 	fails("\n/* never ends\n\n", "a:2: the comment that begins here has no end");
 	fails("state = \"enab\nled\";", "a:1: a text ends on its line");
 	fails("state = \"x", "a:1: the text that begins here has no end");
-	fails("state = \"a\\nb\";", "not one of");
+	fails("state = \"a\\nb\";", "control character");
 	fails("php = { env = { A = \"a\\nb\"; }; };", "control character");
 	fails("state = \"a\1b\";", "a:1: has a control character");
 	fails("a = ((((((((((((((1))))))))))))));", "too deep");
 	fails("state = \"enabled\";\nstate = \"disabled\";", "a:2: duplicate setting name");
 	fails("state = ;", "a:1: syntax error");
+	fails("php = {", "a:1: syntax error");
+	webspace_free(loads("# no line end"));
+	webspace_free(loads("state = \"enabled\"; // nor here"));
 	webspace_free(loads("state = \"enabled\"; # @include \"x\"\n/* @ */ // @\n"));
 	webspace_free(loads("php = { env = { A = \"@include /* \\\" # x\"; }; };\r\n"));
 	webspace_free(loads("php = { max_requests = 0x10; rlimit_files = 5L; };"));
