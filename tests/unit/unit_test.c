@@ -33,7 +33,7 @@ static struct {
 	bool host_broken;   /* the check fails whatever it checks */
 	int checks, activations, stops, settled, left;
 	int counts[REPORT_IDLE + 1];
-	char fault[500], planned[2000], drift[300];
+	char fault[500], planned[2000], drift[300], planned_part[64];
 	size_t composed;
 } t;
 
@@ -141,7 +141,9 @@ static void hear(const struct report *r, void *data)
 	t.counts[r->kind]++;
 	if (r->kind == REPORT_HOST_FAULT)
 		snprintf(t.fault, sizeof(t.fault), "%s", r->text);
-	if (r->kind == REPORT_PLANNED)
+	if (r->kind == REPORT_PLANNED && strcmp(r->item, "alice") == 0)
+		snprintf(t.planned_part, sizeof(t.planned_part), "%s|%s", r->old_text, r->new_text);
+	else if (r->kind == REPORT_PLANNED)
 		snprintf(t.planned, sizeof(t.planned), "%s|%s", r->old_text, r->new_text);
 	if (r->kind == REPORT_CHANGED)
 		snprintf(t.drift, sizeof(t.drift), "%s: %s -> %s", r->item, r->old_value,
@@ -626,7 +628,8 @@ static void a_plan_shows_texts_and_touches_nothing(void **state)
 	open_unit(true, false);
 	set("alice", "a2");
 	unit_publish(t.unit);
-	assert_int_equal(t.counts[REPORT_PLANNED], 1);
+	assert_int_equal(t.counts[REPORT_PLANNED], 2);
+	assert_string_equal(t.planned_part, "alice a1|alice a2");
 	assert_string_equal(t.planned, "# all\nalice a1\n|# all\nalice a2\n");
 	assert_int_equal(t.checks + t.activations, 0);
 	assert_false(exists("2"));
