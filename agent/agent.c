@@ -24,6 +24,9 @@
 #include "agent/status.h"
 #include "watchers/watchers.h"
 
+/* What is still becoming known about a webspace is told after that long, settled or not. */
+#define STATUS_LATER_USEC (2 * USEC_PER_SEC)
+
 struct agent {
 	struct agent_config config;
 	int lock; /* -1: none (plan) */
@@ -33,9 +36,10 @@ struct agent {
 	struct watchers *watchers; /* these three only while it stays */
 	struct status *status;
 	struct control *control;
-	struct loop_source *sources[3], *look_again, *files_again;
+	struct loop_source *sources[3], *look_again, *files_again, *status_later;
 	char *problem; /* why config_dir cannot be read; NULL: it can */
 	bool loaded, seen_all, ready;
+	bool status_due; /* status_later is set */
 	bool told_ready; /* systemd has it; a lost word is said again when next idle */
 };
 
@@ -193,9 +197,27 @@ static void watch_home(struct agent *a, const struct subject *s)
 static void on_status(struct agent *a, const struct report *r)
 {
 	struct err e;
+	int written;
 
 	watch_home(a, r->subject);
-	if (a->status && status_write(a->status, r->subject, &e) < 0)
+	if (!a->status)
+		return;
+	written = status_write(a->status, r->subject, &e);
+	if (written < 0)
+		log_error("status: %s", e.text);
+	if (written <= 0 || a->status_due || !a->status_later)
+		return;
+	a->status_due = true;
+	loop_timer_set(a->status_later, clock_usec() + STATUS_LATER_USEC);
+}
+
+static void flush_status(void *data)
+{
+	struct agent *a = data;
+	struct err e;
+
+	a->status_due = false;
+	if (a->status && status_flush(a->status, &e) < 0)
 		log_error("status: %s", e.text);
 }
 
@@ -215,6 +237,9 @@ static void on_idle(struct agent *a)
 {
 	char state[128];
 
+	if (a->status)
+		status_seen_all(a->status);
+	flush_status(a);
 	tell_host_status(a);
 	if (a->config.mode != AGENT_RUN) {
 		loop_stop(a->loop, 0);
@@ -228,7 +253,6 @@ static void on_idle(struct agent *a)
 	if (!a->ready)
 		memory_trim(); /* the texts of all configurations were put together */
 	a->ready = true;
-	status_seen_all(a->status);
 }
 
 static void on_report(const struct report *r, void *data)
@@ -339,6 +363,7 @@ static void open_timers(struct agent *a)
 	uint64_t pass_usec = a->config.host->reconcile.full_pass_s * USEC_PER_SEC;
 
 	a->look_again = loop_timer(a->loop, UINT64_MAX, on_look_again, a);
+	a->status_later = loop_timer(a->loop, UINT64_MAX, flush_status, a);
 	a->files_again = loop_timer(a->loop, clock_usec() + pass_usec, on_files_again, a);
 	a->sources[0] = loop_signal(a->loop, SIGHUP, on_hangup, a);
 	a->sources[1] = loop_signal(a->loop, SIGTERM, on_terminate, a);
@@ -450,6 +475,7 @@ void agent_close(struct agent *a)
 		loop_drop(a->sources[i]);
 	loop_drop(a->look_again);
 	loop_drop(a->files_again);
+	loop_drop(a->status_later);
 	control_close(a->control);
 	watchers_close(a->watchers);
 	reconcile_close(a->reconcile);

@@ -22,7 +22,8 @@
 
 struct status {
 	int dir;
-	bool seen_all; /* this agent has looked at everything once */
+	bool seen_all;      /* this agent has looked at everything once */
+	struct table later; /* name → struct subject, borrowed: their change is not on disk yet */
 };
 
 static const char *const state_names[] = {
@@ -64,6 +65,7 @@ void status_close(struct status *s)
 {
 	if (!s)
 		return;
+	table_clear(&s->later);
 	close(s->dir);
 	free(s);
 }
@@ -161,7 +163,7 @@ static bool is_pending(const struct subject *s)
 	return false;
 }
 
-int status_write(struct status *s, const struct subject *subject, struct err *e)
+static int write_subject(struct status *s, const struct subject *subject, struct err *e)
 {
 	autojson struct json *before = NULL, *j = NULL;
 	char file[NAME_MAX + 1], fingerprint[17];
@@ -174,6 +176,30 @@ int status_write(struct status *s, const struct subject *subject, struct err *e)
 		return 0;
 	j = subject_json(subject, before);
 	return write_json(s, file, j, e);
+}
+
+int status_write(struct status *s, const struct subject *subject, struct err *e)
+{
+	if (is_pending(subject)) {
+		(void)table_set(&s->later, subject->name, (void *)subject);
+		return 1;
+	}
+	(void)table_take(&s->later, subject->name);
+	return write_subject(s, subject, e);
+}
+
+int status_flush(struct status *s, struct err *e)
+{
+	struct table_entry *it;
+	int first = 0;
+
+	table_each (&s->later, it) {
+		int r = write_subject(s, it->value, first < 0 ? NULL : e);
+
+		first = first < 0 ? first : r;
+	}
+	table_clear(&s->later);
+	return first < 0 ? first : 0;
 }
 
 /* "@" cannot begin a webspace's name, so this file is never one's. */
@@ -206,6 +232,7 @@ int status_forget(struct status *s, const char *name, struct err *e)
 {
 	char file[NAME_MAX + 1];
 
+	(void)table_take(&s->later, name);
 	snprintf(file, sizeof(file), "%s.json", name);
 	if (unlinkat(s->dir, file, 0) < 0 && errno != ENOENT)
 		return err_sys(e, "remove status of %s", name);
