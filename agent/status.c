@@ -168,6 +168,7 @@ static int write_subject(struct status *s, const struct subject *subject, struct
 	autojson struct json *before = NULL, *j = NULL;
 	char file[NAME_MAX + 1], fingerprint[17];
 	struct err ignored = { 0 };
+	int r;
 
 	snprintf(file, sizeof(file), "%s.json", subject->name);
 	(void)read_json(s->dir, file, &before, &ignored);
@@ -175,7 +176,8 @@ static int write_subject(struct status *s, const struct subject *subject, struct
 	    has_text(before, "fingerprint", fingerprint_text(subject, fingerprint)))
 		return 0;
 	j = subject_json(subject, before);
-	return write_json(s, file, j, e);
+	r = write_json(s, file, j, e);
+	return r < 0 ? r : 0;
 }
 
 int status_write(struct status *s, const struct subject *subject, struct err *e)
