@@ -32,7 +32,8 @@ struct ledger {
 	unsigned char *used;
 	unsigned next; /* no id below it is free */
 	struct buf unwritten;
-	bool torn; /* the file ends in half a line */
+	size_t whole_bytes; /* of the file: whole lines */
+	bool torn;          /* … half a line follows */
 };
 
 struct ledger *ledger_new(const char *state_dir, unsigned min, unsigned max)
@@ -79,7 +80,10 @@ static void ledger_parse(struct ledger *l, char *text, size_t len)
 {
 	char *rest = text, *line;
 
-	l->torn = len > 0 && text[len - 1] != '\n';
+	l->whole_bytes = len;
+	while (l->whole_bytes > 0 && text[l->whole_bytes - 1] != '\n')
+		l->whole_bytes--;
+	l->torn = l->whole_bytes != len;
 	while ((line = strsep(&rest, "\n"))) {
 		char *name = strsep(&line, " "), *end;
 		unsigned long id = line ? strtoul(line, &end, 10) : 0;
@@ -179,8 +183,8 @@ int ledger_write(struct ledger *l, struct err *e)
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return err_sys(e, "%s", path);
-	if (l->torn)
-		r = put_all(fd, "\n", 1, e);
+	if (l->torn && ftruncate(fd, (off_t)l->whole_bytes) < 0)
+		r = err_sys(e, "drop half a line");
 	if (r == 0)
 		r = put_all(fd, l->unwritten.data, l->unwritten.len, e);
 	if (r < 0)

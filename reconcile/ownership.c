@@ -142,13 +142,16 @@ int ownership_note(struct world *w, const char *name, const char *kind, const ch
 	fd = openat(o->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return err_sys(e, "note what was made for %s", name);
-	buf_printf(&line, "%s%s %s\n", o->torn ? "\n" : "", kind, item);
+	/* Ended by a line break, half a line would become a record of what was never made. */
+	if (o->torn && ftruncate(fd, (off_t)o->text.len) < 0)
+		return err_sys(e, "note what was made for %s", name);
+	buf_printf(&line, "%s %s\n", kind, item);
 	r = put_all(fd, line.data, line.len, e);
 	if (r < 0) {
 		free(take_ptr(o->name)); /* to be read again */
 		return r;
 	}
-	buf_adds(&o->text, buf_text(&line) + o->torn);
+	buf_adds(&o->text, buf_text(&line));
 	o->torn = false;
 	return 1;
 }

@@ -25,6 +25,7 @@ void ownership_close(struct ownership *o);
 /* 1: noted, 0: was noted already. item has no line break. */
 int ownership_note(struct world *w, const char *name, const char *kind, const char *item,
 		   struct err *e);
+/* kind and item NULL: anything at all. */
 bool ownership_has(struct world *w, const char *name, const char *kind, const char *item);
 /* item NULL: every item of the kind; kind NULL too: all. The record of nothing is removed. 1: changed, 0: was not there. */
 int ownership_forget(struct world *w, const char *name, const char *kind, const char *item,

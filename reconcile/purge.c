@@ -6,7 +6,9 @@
 #include "reconcile/purge.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "acme/acme.h"
 #include "agent/base/clock.h"
@@ -52,10 +54,35 @@ static int remove_account(struct world *w, const char *name, struct err *e)
 	return r < 0 ? err_in(e, "remove the account") : 0;
 }
 
+static bool is_roots_directory(const struct world *w, const char *name, const char *below)
+{
+	char path[WEBSPACE_NAME_MAX + 16];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s%s", name, below);
+	return fstatat(w->home_root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+	       st.st_uid == 0;
+}
+
+/* Something that we noted, or a tree with the jail that only we make, or nothing at all. */
+static bool is_ours(struct world *w, const char *name)
+{
+	struct stat st;
+
+	if (ownership_has(w, name, NULL, NULL) ||
+	    (is_roots_directory(w, name, "") && is_roots_directory(w, name, "/chroot/data")))
+		return true;
+	return fstatat(w->home_root, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
 static int purge_all(struct world *w, const char *name, struct err *e)
 {
-	int r = remove_mounts(w, name, e);
+	int r;
 
+	if (!is_ours(w, name))
+		return err_set(e, EPERM, "%s/%s was never a webspace of ours: left alone",
+			       w->host->home_root, name);
+	r = remove_mounts(w, name, e);
 	if (r >= 0)
 		r = path_remove_tree(w->home_root, name, e);
 	if (r >= 0)

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void put(struct err *e, int code, const char *format, va_list ap)
+__attribute__((format(printf, 3, 0))) static void put(struct err *e, int code, const char *format,
+						      va_list ap)
 {
 	e->code = code;
 	vsnprintf(e->text, sizeof(e->text), format, ap);

@@ -331,6 +331,16 @@ def test_purge_leaves_an_account_that_is_not_ours(host):  # A1
     assert pwd.getpwnam("alice").pw_uid == 3001
 
 
+def test_purge_leaves_a_tree_that_never_was_a_webspace(host):  # promise 3
+    host.start()
+    host.add("bob")
+    os.makedirs(host.home("carol", "letters"))
+    os.chown(host.home("carol"), 1234, 1234)
+    out = host.command("purge", "carol", "--yes")
+    assert out.returncode == 1 and "never a webspace" in out.stderr
+    assert os.path.isdir(host.home("carol", "letters"))
+
+
 def test_apply_from_a_timer_removes_at_the_second_apply(host):  # G5
     host.drop("alice")
     host.drop("bob")

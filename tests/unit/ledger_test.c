@@ -83,6 +83,7 @@ static void an_own_id_that_is_taken_now_is_not_insisted_on(void **state)
 	l = ledger_new(dir, 20000, 20005);
 	expect(l, -1, "alice", 0, 20002);
 	expect(l, -1, "old", 0, 20000);
+	expect(l, -1, "half", 0, 20004);
 	ledger_free(l);
 }
 

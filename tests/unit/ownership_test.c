@@ -100,6 +100,7 @@ static void half_a_line_does_not_count(void **state)
 	open_record(true);
 	assert_true(ownership_has(&w, "alice", "dir", "chroot/data"));
 	assert_true(ownership_has(&w, "alice", "dir", "chroot"));
+	assert_false(ownership_has(&w, "alice", "dir", "chroot/da"));
 }
 
 static void a_plan_notes_nothing(void **state)
