@@ -343,6 +343,7 @@ void php_line_close(struct php_line *l)
 
 	unit_close(l->unit);
 	fastcgi_ask_clear(&l->ping);
+	buf_clear(&l->trial);
 	table_each (&l->held, it)
 		held_free(it->value);
 	table_clear(&l->held);

@@ -1,13 +1,21 @@
 """Each test gets a host of its own; accounts of one are gone before the next."""
 
+import functools
 import os
 import shutil
 
 import pytest
 
-from host import Host
+from host import WEBSPACES, Host
 
+SUPPRESSIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "leaks.supp")
 ACCOUNT_FILES = ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")
+
+
+@functools.cache
+def is_sanitized(program):
+    with open(program, "rb") as file:
+        return b"__asan_init" in file.read()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,3 +54,21 @@ def make_host():
 def host(make_host):
     """A host whose agent runs."""
     return make_host().start()
+
+
+@pytest.fixture(autouse=True)
+def sanitizers(tmp_path, monkeypatch):
+    """With a program built with sanitizers (make asan), a test fails by any report of it."""
+    if not is_sanitized(WEBSPACES):
+        yield
+        return
+    reports = tmp_path / "sanitizers"
+    reports.mkdir()
+    os.chmod(reports, 0o1777)
+    where = f"log_path={reports}/report"
+    monkeypatch.setenv("ASAN_OPTIONS", f"detect_leaks=1:exitcode=99:{where}")
+    monkeypatch.setenv("UBSAN_OPTIONS", f"print_stacktrace=1:exitcode=99:{where}")
+    monkeypatch.setenv("LSAN_OPTIONS", f"suppressions={SUPPRESSIONS}:print_suppressions=0")
+    yield
+    found = [path.read_text(errors="replace")[:4000] for path in sorted(reports.iterdir())]
+    assert not found, "\n".join(found)
