@@ -361,7 +361,8 @@ def test_enter_runs_as_the_user_in_the_namespace(host):  # B11 D3
     assert "etc" in lines and "NoNewPrivs:\t1" in lines
     assert host.command("enter", "alice", "sh", "-c", "exit 7").returncode == 7
     assert told(host.command("enter", "alice", "nonexistent")) == 126
-    assert told(host.command("enter", "alice", "--jail", "/bin/sh")) == 126
+    without = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}  # that needs /proc
+    assert told(host.command("enter", "alice", "--jail", "/bin/sh", env=without)) == 126
     for name in ("root", "nobody", "www-data", "daemon", "../alice", "unknown"):
         assert told(host.command("enter", name, "id")) == 126, name
 
