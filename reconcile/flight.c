@@ -117,6 +117,7 @@ static void came_up(struct unit *u)
 }
 
 static void roll_back(struct unit *u, int code, const char *text);
+static void keep_alive(struct unit *u);
 
 static void publish(struct unit *u)
 {
@@ -129,7 +130,10 @@ static void publish(struct unit *u)
 		return;
 	}
 	if (f->bisect.count == 0 && !f->touched && !u->forced && u->in_force != 0 && u->known) {
-		land(u, NULL); /* all that changed is in quarantine */
+		/* All that changed is in quarantine, but the daemon may be why this flight began. */
+		generation_remove(u->dir, f->generation);
+		f->generation = 0;
+		keep_alive(u);
 		return;
 	}
 	r = generation_sync(u->dir, f->generation, &e);
@@ -374,6 +378,17 @@ static void renew(struct unit *u)
 		probe_soon(u);
 }
 
+/* Nothing is to be published: the daemon is to serve what is in force. */
+static void keep_alive(struct unit *u)
+{
+	if (!is_alive(u)) {
+		renew(u);
+		return;
+	}
+	u->served = true;
+	land(u, NULL);
+}
+
 /* Beginning ----------------------------------------------------------- */
 
 /* After a start: is what is on disk what all members together compose to? */
@@ -441,12 +456,8 @@ void flight_begin(struct unit *u)
 		return;
 	}
 	recognise(u);
-	if (f->bisect.count > 0 || f->touched || u->forced || u->in_force == 0 || !u->known) {
+	if (f->bisect.count > 0 || f->touched || u->forced || u->in_force == 0 || !u->known)
 		trial(u);
-	} else if (is_alive(u)) {
-		u->served = true;
-		land(u, NULL);
-	} else {
-		renew(u);
-	}
+	else
+		keep_alive(u);
 }

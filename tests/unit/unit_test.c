@@ -581,6 +581,27 @@ static void a_dead_daemon_is_started_again(void **state)
 	assert_int_equal(t.counts[REPORT_DIED], 1);
 }
 
+static void a_dead_daemon_is_started_also_by_a_bad_change(void **state)
+{
+	(void)state;
+	set("alice", "a1");
+	publish();
+	t.serves = 0;
+	t.activate_fails = EADDRINUSE;
+	unit_died(t.unit, "killed by signal 9");
+	for (int i = 0; i < 200 && t.counts[REPORT_HOST_FAULT] == 0; i++)
+		(void)loop_step(t.loop, 10000);
+	settle();
+	assert_int_equal(t.serves, 0);
+	t.activate_fails = 0;
+	set("alice", "BAD");
+	publish();
+	assert_int_equal(t.counts[REPORT_QUARANTINED], 1);
+	assert_conf("# all\nalice a1\n");
+	assert_int_equal(t.serves, 1);
+	assert_false(exists("2"));
+}
+
 static void edits_on_disk_are_put_back(void **state)
 {
 	autofree char *path = memory_printf("%s/nginx/1/conf", t.state);
@@ -758,6 +779,7 @@ int main(void)
 		CASE(a_crash_in_any_step_leaves_a_generation_in_force),
 		CASE(a_daemon_that_serves_another_generation_is_told_again),
 		CASE(a_dead_daemon_is_started_again),
+		CASE(a_dead_daemon_is_started_also_by_a_bad_change),
 		CASE(edits_on_disk_are_put_back),
 		CASE(five_generations_stay),
 		CASE(a_plan_shows_texts_and_touches_nothing),
