@@ -234,6 +234,7 @@ struct php_service {
 	unsigned longest_request_s;
 	unsigned n_lines; /* shared ones; it only grows while we run */
 	bool published;   /* since we were opened: webspaces are known */
+	bool leaving;     /* some pool may be */
 };
 
 /* Something is to be published or tidied up, once the callback at hand is over. */

@@ -355,7 +355,7 @@ void php_pool_withdraw(struct php_service *s, const char *name)
 
 	if (!p || p->leaving)
 		return;
-	p->leaving = true;
+	p->leaving = s->leaving = true;
 	p->version[0] = '\0'; /* coming back is a change */
 	if (p->next)
 		php_line_set(p->next, name, NULL);

@@ -18,15 +18,19 @@
 #include "agent/base/path.h"
 #include "reconcile/services/php.h"
 
+/* Hardly ever does anybody leave, and this is asked several times in each change. */
 static void tidy_pools(struct php_service *s)
 {
 	struct table_entry *it;
 
+	if (!s->leaving)
+		return;
+	s->leaving = false;
 	table_each (&s->pools, it) {
 		struct php_pool *p = it->value;
 
-		if (p->leaving)
-			(void)php_pool_gone(s, p->name);
+		if (p->leaving && !php_pool_gone(s, p->name))
+			s->leaving = true;
 	}
 }
 
