@@ -111,8 +111,6 @@ static void came_up(struct unit *u)
 {
 	u->served = true;
 	u->served_usec = clock_usec();
-	if (u->config.type->commit)
-		u->config.type->commit(u, u->in_force);
 	unit_report(u, &(struct report){ .kind = REPORT_PUBLISHED, .generation = u->in_force });
 }
 
@@ -274,10 +272,20 @@ static void trial(struct unit *u)
 
 /* Activating ---------------------------------------------------------- */
 
+static int commit(struct unit *u, uint64_t generation, struct err *e)
+{
+	return u->config.type->commit ? u->config.type->commit(u, generation, e) : 0;
+}
+
 static void committed(struct unit *u)
 {
 	struct flight *f = &u->flight;
+	struct err e = { 0 };
 
+	if (commit(u, f->renewing ? u->in_force : f->generation, &e) < 0) {
+		roll_back(u, EHOSTDOWN, e.text);
+		return;
+	}
 	if (f->renewing) {
 		came_up(u);
 		land(u, NULL);

@@ -86,9 +86,12 @@ struct unit_type {
 	int (*activate)(struct unit *u, uint64_t generation, struct err *e);
 	/* 1: it serves this generation; 0: not yet; < 0: it never will. Never blocks. */
 	int (*probe)(struct unit *u, uint64_t generation, struct err *e);
-	/* The probe said 1: lets go of what was before. */
-	void (*commit)(struct unit *u, uint64_t generation);
-	/* activate or probe failed; `current` is back at `generation` (0: none): goes on with that. */
+	/*
+	 * The probe said 1: takes everybody over and lets go of what was before. May be NULL. What
+	 * fails here is the host's fault; what was before goes on to serve.
+	 */
+	int (*commit)(struct unit *u, uint64_t generation, struct err *e);
+	/* activate, probe or commit failed; `current` is back at `generation` (0: none): goes on with that. */
 	void (*revert)(struct unit *u, uint64_t generation);
 	/* The unit has no members left and need_members is set, or it ends: stops the daemon. */
 	void (*stop)(struct unit *u);

@@ -198,27 +198,25 @@ static int probe(struct unit *u, uint64_t generation, struct err *e)
 	return 1;
 }
 
-static void commit(struct unit *u, uint64_t generation)
+/* As long as the link leads to the old master, that is who serves. */
+static int commit(struct unit *u, uint64_t generation, struct err *e)
 {
 	struct php_line *l = unit_owner(u);
 	autoarena struct arena a = { 0 };
 	struct master *old = l->serving;
-	struct err e = { 0 };
+	int r;
 
 	(void)generation;
 	if (!l->starting)
-		return;
+		return 0;
+	r = put_link(l->service->line_dir, l->id, link_target(l->starting, &a), e);
+	if (r < 0)
+		return r;
 	l->serving = take_ptr(l->starting);
 	l->serving->state = PHP_SERVING;
-	if (put_link(l->service->line_dir, l->id, link_target(l->serving, &a), &e) < 0) {
-		/* The link still leads to the old one: it stays, and the next look tries again. */
-		php_service_failed(l->service, l->id, &e);
-		master_end(l->serving);
-		l->serving = old;
-		return;
-	}
 	if (old)
 		master_drain(old);
+	return 0;
 }
 
 static void revert(struct unit *u, uint64_t generation)

@@ -29,8 +29,9 @@ static struct {
 	uint64_t serves; /* the daemon, 0: dead */
 	uint64_t wants;
 	int activate_fails; /* errno */
-	bool mute;          /* the check command says no file and line */
-	bool host_broken;   /* the check fails whatever it checks */
+	bool commit_fails;
+	bool mute;        /* the check command says no file and line */
+	bool host_broken; /* the check fails whatever it checks */
 	int checks, activations, stops, settled, left;
 	int counts[REPORT_IDLE + 1];
 	char fault[500], planned[2000], drift[300], planned_part[64];
@@ -105,6 +106,13 @@ static int fake_probe(struct unit *u, uint64_t generation, struct err *e)
 	return t.serves == generation;
 }
 
+static int fake_commit(struct unit *u, uint64_t generation, struct err *e)
+{
+	(void)u;
+	(void)generation;
+	return t.commit_fails ? err_set(e, EACCES, "the link cannot be put") : 0;
+}
+
 static void fake_revert(struct unit *u, uint64_t generation)
 {
 	(void)u;
@@ -130,6 +138,7 @@ static const struct unit_type fake = {
 	.check = fake_check,
 	.activate = fake_activate,
 	.probe = fake_probe,
+	.commit = fake_commit,
 	.revert = fake_revert,
 	.stop = fake_stop,
 	.alive = fake_alive,
@@ -443,6 +452,28 @@ static void a_taken_port_blames_nobody_and_rolls_back(void **state)
 	assert_string_equal(t.fault, "the daemon does not start");
 	assert_null(unit_member(t.unit, "alice")->quarantined);
 	assert_false(exists("2"));
+}
+
+static void what_cannot_be_taken_over_is_not_told_as_published(void **state)
+{
+	(void)state;
+	set("alice", "a1");
+	publish();
+	reset();
+	t.commit_fails = true;
+	set("alice", "a2");
+	publish();
+	assert_conf("# all\nalice a1\n");
+	assert_int_equal(unit_generation(t.unit), 1);
+	assert_int_equal(t.counts[REPORT_PUBLISHED], 0);
+	assert_int_equal(t.counts[REPORT_ROLLED_BACK], 1);
+	assert_int_equal(t.counts[REPORT_QUARANTINED], 0);
+	assert_string_equal(t.fault, "the link cannot be put");
+	assert_false(exists("2"));
+	t.commit_fails = false;
+	unit_look(t.unit);
+	settle();
+	assert_conf("# all\nalice a2\n");
 }
 
 static void what_keeps_the_daemon_from_coming_up_is_found_too(void **state)
@@ -771,6 +802,7 @@ int main(void)
 		CASE(a_broken_host_quarantines_nobody),
 		CASE(a_broken_host_is_seen_also_before_the_first_generation),
 		CASE(a_taken_port_blames_nobody_and_rolls_back),
+		CASE(what_cannot_be_taken_over_is_not_told_as_published),
 		CASE(what_keeps_the_daemon_from_coming_up_is_found_too),
 		CASE(a_daemon_that_never_answers_blames_nobody),
 		CASE(after_a_restart_the_same_members_are_recognised),
