@@ -5,7 +5,7 @@ import subprocess
 
 from host import REPOSITORY
 
-PLACES = ("/etc", "/home", "/run", "/var/lib", "/var/log", "/tmp", "/mnt", "/srv")
+PLACES = ("/etc", "/home", "/run", "/var/lib", "/var/log", "/mnt", "/srv")
 
 
 def listing(directory, depth=2):
