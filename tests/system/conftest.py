@@ -23,16 +23,26 @@ def private_machine():
     assert os.path.isdir("/mnt/.etc/upper"), "run me inside tests/private (make check does)"
 
 
-@pytest.fixture(autouse=True)
-def accounts(tmp_path):
+def keep_accounts(place):
     """Puts the files of accounts back as they were."""
     for name in ACCOUNT_FILES:
         if os.path.exists(f"/etc/{name}"):
-            shutil.copy2(f"/etc/{name}", tmp_path / name)
+            shutil.copy2(f"/etc/{name}", place / name)
     yield
     for name in ACCOUNT_FILES:
-        if (tmp_path / name).exists():
-            shutil.copy2(tmp_path / name, f"/etc/{name}")
+        if (place / name).exists():
+            shutil.copy2(place / name, f"/etc/{name}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def accounts_of_the_module(tmp_path_factory):
+    """Around hosts that all tests of a module share."""
+    yield from keep_accounts(tmp_path_factory.mktemp("accounts"))
+
+
+@pytest.fixture(autouse=True)
+def accounts(tmp_path):
+    yield from keep_accounts(tmp_path)
 
 
 @pytest.fixture
