@@ -111,6 +111,7 @@ static void came_up(struct unit *u)
 {
 	u->served = true;
 	u->served_usec = clock_usec();
+	generation_mark_seen(u->dir, u->in_force);
 	unit_report(u, &(struct report){ .kind = REPORT_PUBLISHED, .generation = u->in_force });
 }
 
@@ -434,7 +435,11 @@ static void recall(struct unit *u)
 	if (u->known || !u->restored)
 		return;
 	u->known = true;
-	u->forced = !disk_holds_all(u);
+	if (!generation_is_seen(u->dir, u->in_force) && is_alive(u))
+		generation_mark_seen(u->dir, u->in_force);
+	else if (!generation_is_seen(u->dir, u->in_force))
+		suspects_doubt(u);
+	u->forced = u->in_force != 0 && !disk_holds_all(u);
 	u->served = is_alive(u);
 	u->served_usec = clock_usec();
 	unit_stamp(u);

@@ -228,6 +228,24 @@ void generation_stamp(int dir, uint64_t n, const char *const names[static UNIT_F
 	}
 }
 
+#define SEEN_FILE "seen"
+
+void generation_mark_seen(int dir, uint64_t n)
+{
+	autofd int d = open_one(dir, n, NULL);
+
+	if (d >= 0)
+		(void)put_file(d, SEEN_FILE, 0600, "", 0, PUT_BATCH, NULL);
+}
+
+bool generation_is_seen(int dir, uint64_t n)
+{
+	autofd int d = n == 0 ? -1 : open_one(dir, n, NULL);
+	struct stat st;
+
+	return d >= 0 && fstatat(d, SEEN_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 char *generation_read(int dir, uint64_t n, const char *name, size_t *ret_len)
 {
 	autofd int d = n == 0 || dir < 0 ? -1 : open_one(dir, n, NULL);

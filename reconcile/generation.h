@@ -48,6 +48,13 @@ struct generation_stamp {
 void generation_stamp(int dir, uint64_t n, const char *const names[static UNIT_FILES],
 		      struct generation_stamp *ret);
 
+/*
+ * The mark of a generation with which the daemon was seen to work. One that is
+ * `current` without it was published by an agent that ended before it could see.
+ */
+void generation_mark_seen(int dir, uint64_t n);
+bool generation_is_seen(int dir, uint64_t n);
+
 /* The text of one file, owned by the caller; NULL: not there. */
 char *generation_read(int dir, uint64_t n, const char *name, size_t *ret_len);
 /* True if the file on disk is exactly this text. */

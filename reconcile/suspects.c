@@ -13,6 +13,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "reconcile/members.h"
 
 static void set_on_trial(struct unit *u, struct member *m)
 {
@@ -52,6 +53,58 @@ void suspects_gather(struct unit *u)
 			set_on_trial(u, m);
 	}
 	bisect_start(&u->flight.bisect, u->flight.bisect.count);
+}
+
+static void doubt(struct member *m)
+{
+	fragment_free(take_ptr(m->good));
+	m->changed = true;
+}
+
+static void believe(const char *name, struct fragment *fragment, void *data)
+{
+	struct member *m = unit_member(data, name);
+
+	if (!m) /* it left with the generation that is in doubt */
+		m = unit_member_add(data, name);
+	fragment_free(m->good);
+	m->good = fragment;
+}
+
+/* The newest that was seen to work, with the members that it names. 0: none. */
+static uint64_t believe_former(struct unit *u)
+{
+	uint64_t n = u->in_force;
+
+	while ((n = generation_below(u->dir, n)) != 0) {
+		size_t len = 0;
+		autofree char *text = NULL;
+
+		if (!generation_is_seen(u->dir, n))
+			continue;
+		text = generation_read(u->dir, n, MEMBERS_FILE, &len);
+		if (text && members_read(text, len, believe, u))
+			return n;
+	}
+	return 0;
+}
+
+/*
+ * The agent that published it ended before the daemon came up with it, or did
+ * not. A generation with which it does not would be activated again and again,
+ * and everybody's changes with it, so its members have to pass a trial first.
+ */
+void suspects_doubt(struct unit *u)
+{
+	uint64_t doubted = u->in_force;
+	struct table_entry *it;
+	struct err e;
+
+	table_each (&u->members, it)
+		doubt(it->value);
+	u->in_force = believe_former(u);
+	if (generation_link(u->dir, u->in_force, &e) >= 0)
+		generation_remove(u->dir, doubted);
 }
 
 static void accept(struct unit *u, struct member *m)

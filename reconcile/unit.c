@@ -45,7 +45,7 @@ static void try_again(void *data)
 
 /* Members ------------------------------------------------------------- */
 
-static struct member *member_add(struct unit *u, const char *name)
+struct member *unit_member_add(struct unit *u, const char *name)
 {
 	struct member *m = memory_new(sizeof(*m));
 
@@ -56,7 +56,7 @@ static struct member *member_add(struct unit *u, const char *name)
 
 static void restore_member(const char *name, struct fragment *fragment, void *data)
 {
-	struct member *m = member_add(data, name);
+	struct member *m = unit_member_add(data, name);
 
 	m->good = fragment;
 	m->want = fragment_keep(fragment);
@@ -178,7 +178,7 @@ void unit_set(struct unit *u, const char *name, struct fragment *fragment)
 		return;
 	}
 	if (!m)
-		m = member_add(u, name);
+		m = unit_member_add(u, name);
 	former = take_former(m);
 	replace(&m->want, fragment);
 	free(take_ptr(m->quarantined));

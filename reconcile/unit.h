@@ -60,6 +60,7 @@ struct unit {
 };
 
 /* unit.c */
+struct member *unit_member_add(struct unit *u, const char *name);
 void unit_report(struct unit *u, const struct report *r);
 void unit_settled(struct unit *u, struct member *m);
 /* Composes for dir of generation n, with the first `tried` suspects on trial. Free with unit_files_clear. */
@@ -86,6 +87,8 @@ void flight_clear(struct unit *u);
 /* suspects.c */
 /* Puts all members whose fragment has not been validated on trial, and notes who leaves. */
 void suspects_gather(struct unit *u);
+/* What is in force was never seen to work: back to what was, and whoever differs is a suspect. */
+void suspects_doubt(struct unit *u);
 /* The first n are good: as they were on trial. */
 void suspects_accept(struct unit *u, size_t n);
 /* Those who left are gone from the generation in force. */

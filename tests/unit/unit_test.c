@@ -30,6 +30,7 @@ static struct {
 	uint64_t wants;
 	int activate_fails; /* errno */
 	bool commit_fails;
+	bool silent;      /* the daemon is not up yet */
 	bool mute;        /* the check command says no file and line */
 	bool host_broken; /* the check fails whatever it checks */
 	int checks, activations, stops, settled, left;
@@ -100,6 +101,8 @@ static int fake_probe(struct unit *u, uint64_t generation, struct err *e)
 	autofree char *text = conf_of(generation);
 
 	(void)u;
+	if (t.silent)
+		return 0;
 	if (t.activate_fails == 0 && strstr(text, "CRASH"))
 		return err_set(e, EINVAL, "crashed");
 	t.serves = t.wants;
@@ -581,6 +584,81 @@ static void a_crash_in_any_step_leaves_a_generation_in_force(void **state)
 	assert_conf("# all\nalice a2\n");
 }
 
+/* The agent ends after `current` moved and before the daemon came up or did not. */
+static void end_in_probe(void)
+{
+	uint64_t begun = clock_usec();
+
+	t.silent = true;
+	t.activations = 0;
+	unit_publish(t.unit);
+	while (t.activations == 0 && clock_usec() - begun < 20 * USEC_PER_SEC)
+		(void)loop_step(t.loop, USEC_PER_SEC);
+	assert_int_equal(t.activations, 1);
+	unit_close(t.unit);
+	t.silent = false;
+	reset();
+}
+
+static void what_nobody_saw_come_up_is_not_believed_after_a_restart(void **state)
+{
+	(void)state;
+	set("alice", "a1");
+	set("bob", "b1");
+	set("dave", "d1");
+	publish();
+	set("bob", "CRASH");
+	set("dave", NULL);
+	end_in_probe();
+	assert_true(exists("2/conf"));
+	t.serves = 0; /* it crashed */
+	open_unit(false, false);
+	set("alice", "a2");
+	set("bob", "CRASH");
+	set("carol", "c1");
+	publish();
+	assert_non_null(unit_member(t.unit, "bob")->quarantined);
+	assert_int_equal(t.counts[REPORT_QUARANTINED], 1);
+	assert_int_equal(t.counts[REPORT_HOST_FAULT], 0);
+	assert_conf("# all\nalice a2\nbob b1\ncarol c1\n");
+	assert_true(unit_has_left(t.unit, "dave"));
+	assert_false(exists("2"));
+}
+
+static void of_a_first_generation_that_nobody_saw_all_are_suspects(void **state)
+{
+	(void)state;
+	set("alice", "a1");
+	set("bob", "CRASH");
+	end_in_probe();
+	open_unit(false, false);
+	publish(); /* neither has been set again */
+	assert_non_null(unit_member(t.unit, "bob")->quarantined);
+	assert_null(unit_member(t.unit, "alice")->quarantined);
+	assert_conf("# all\nalice a1\n");
+}
+
+static void what_came_up_while_the_agent_was_away_is_believed(void **state)
+{
+	(void)state;
+	set("alice", "a1");
+	publish();
+	set("alice", "a2");
+	end_in_probe();
+	t.serves = t.wants;
+	for (int i = 0; i < 2; i++) {
+		open_unit(false, false);
+		set("alice", "a2");
+		publish();
+		assert_int_equal(t.checks + t.activations, i);
+		assert_conf("# all\nalice a2\n");
+		assert_int_equal(unit_generation(t.unit), 2);
+		unit_close(t.unit);
+		t.serves = 0; /* once seen, it is only started again */
+	}
+	open_unit(false, false);
+}
+
 static void a_daemon_that_serves_another_generation_is_told_again(void **state)
 {
 	(void)state;
@@ -809,6 +887,9 @@ int main(void)
 		CASE(after_a_restart_what_differs_is_published),
 		CASE(who_was_in_force_before_a_restart_stays_until_another_word),
 		CASE(a_crash_in_any_step_leaves_a_generation_in_force),
+		CASE(what_nobody_saw_come_up_is_not_believed_after_a_restart),
+		CASE(of_a_first_generation_that_nobody_saw_all_are_suspects),
+		CASE(what_came_up_while_the_agent_was_away_is_believed),
 		CASE(a_daemon_that_serves_another_generation_is_told_again),
 		CASE(a_dead_daemon_is_started_again),
 		CASE(a_dead_daemon_is_started_also_by_a_bad_change),
