@@ -167,6 +167,7 @@ install: $B/webspaces man
 	install -D -m 0755 $B/webspaces $(DESTDIR)$(PREFIX)/bin/webspaces
 	install -D -m 0644 packaging/man/webspaces.8 $(DESTDIR)$(PREFIX)/share/man/man8/webspaces.8
 	install -D -m 0644 $B/webspaces.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/webspaces.conf.5
+	install -D -m 0644 packaging/journal.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/webspaces.catalog
 
 help:
 	@echo 'make           the program, build/webspaces (needs: make deps-build)'

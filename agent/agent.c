@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/clock.h"
@@ -38,6 +39,9 @@ struct agent {
 	struct control *control;
 	struct loop_source *sources[3], *look_again, *files_again, *status_later;
 	char *problem; /* why config_dir cannot be read; NULL: it can */
+	struct stat host_file;
+	size_t newly_held; /* in this look */
+	char first_held[WEBSPACE_NAME_MAX + 1];
 	bool loaded, seen_all, ready;
 	bool status_due; /* status_later is set */
 	bool told_ready; /* systemd has it; a lost word is said again when next idle */
@@ -71,12 +75,19 @@ static void on_changed(struct entry *entry, void *data)
 	else
 		reconcile_set(a->reconcile, entry->name, entry->webspace, entry->problem,
 			      entry->lost);
-	if (entry->held)
-		log_entry(&(struct log_entry){ .level = LOG_WARNING,
-					       .id = ID_REMOVAL_HELD,
-					       .webspace = entry->name },
-			  "%s: its file is gone; the removal is held until 'webspaces confirm'",
-			  entry->name);
+	if (entry->held && a->newly_held++ == 0)
+		snprintf(a->first_held, sizeof(a->first_held), "%s", entry->name);
+}
+
+/* One line, whether it is one file or ten thousand. */
+static void tell_held(struct agent *a)
+{
+	if (a->newly_held > 0)
+		log_entry(&(struct log_entry){ .level = LOG_WARNING, .id = ID_REMOVAL_HELD },
+			  "%zu files are gone at once (%s%s): nothing is removed until "
+			  "'webspaces confirm'",
+			  a->newly_held, a->first_held, a->newly_held > 1 ? ", …" : "");
+	a->newly_held = 0;
 }
 
 static void tell_host_status(struct agent *a)
@@ -129,6 +140,7 @@ static void look_at_file(struct agent *a, const char *name)
 		a->seen_all = true;
 		reconcile_may_prune(a->reconcile);
 	}
+	tell_held(a);
 	plan_next_look(a);
 	/* Before the first look at the daemons is done, what the last agent told of them stands. */
 	if (a->ready || a->problem)
@@ -136,6 +148,21 @@ static void look_at_file(struct agent *a, const char *name)
 }
 
 /* Hints ------------------------------------------------------------------ */
+
+/* The host's settings hold as long as the agent runs: nobody should wonder why nothing happens. */
+static void tell_host_file(struct agent *a)
+{
+	const char *file = a->config.host->file;
+	struct stat now = { 0 };
+
+	(void)stat(file, &now);
+	if (a->host_file.st_ino == now.st_ino && a->host_file.st_size == now.st_size &&
+	    a->host_file.st_mtim.tv_sec == now.st_mtim.tv_sec &&
+	    a->host_file.st_mtim.tv_nsec == now.st_mtim.tv_nsec)
+		return;
+	a->host_file = now;
+	log_notice("%s has changed: it is read when the agent starts, so restart it", file);
+}
 
 static void on_hint(enum hint hint, const char *name, void *data)
 {
@@ -145,6 +172,8 @@ static void on_hint(enum hint hint, const char *name, void *data)
 		look_at_file(a, name);
 	else if (hint == HINT_HOME)
 		reconcile_look(a->reconcile, name);
+	else if (name && strcmp(name, a->config.host->file) == 0)
+		tell_host_file(a);
 	else
 		reconcile_look_host(a->reconcile, name);
 }
@@ -202,7 +231,7 @@ static void on_status(struct agent *a, const struct report *r)
 	watch_home(a, r->subject);
 	if (!a->status)
 		return;
-	written = status_write(a->status, r->subject, &e);
+	written = status_write(a->status, r->subject, catalog_revision(a->catalog), &e);
 	if (written < 0)
 		log_error("status: %s", e.text);
 	if (written <= 0 || a->status_due || !a->status_later)
@@ -334,7 +363,7 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 static int open_watchers(struct agent *a, struct err *e)
 {
 	const struct host *host = a->config.host;
-	const char **files = memory_new((host->base.count + 3) * sizeof(*files));
+	const char **files = memory_new((host->base.count + 4) * sizeof(*files));
 	struct watchers_config config = {
 		.loop = a->loop,
 		.config_dir = host->config_dir,
@@ -349,6 +378,9 @@ static int open_watchers(struct agent *a, struct err *e)
 
 	files[n++] = "/etc/passwd";
 	files[n++] = "/etc/group";
+	(void)stat(host->file, &a->host_file);
+	if (*host->file == '/')
+		files[n++] = host->file;
 	/* Who writes to /dev/null does not change it, and everybody does all the time. */
 	for (size_t i = 0; i < host->base.count; i++)
 		if (strncmp(host->base.items[i], "/dev/", 5) != 0)
@@ -406,6 +438,7 @@ static void load(struct agent *a)
 	a->loaded = true;
 	table_each (catalog_entries(a->catalog), it)
 		on_changed(it->value, a);
+	tell_held(a);
 	reconcile_loaded(a->reconcile);
 	if (a->status && status_sweep(a->status, reconcile_subjects(a->reconcile), &e) < 0)
 		log_error("status: %s", e.text);

@@ -83,6 +83,8 @@ void journal_report(const struct report *r, const char *revision)
 		entry.unit = r->resource;
 		log_entry(&entry, "%s: generation %llu is in force", or_empty(r->resource),
 			  (unsigned long long)r->generation);
+	} else if (r->kind == REPORT_REMOVED && !r->subject->was_wanted) {
+		return; /* its file never loaded: there is nothing to say */
 	} else if (r->kind == REPORT_REMOVED) {
 		log_entry(&entry, "%s: out of service; account and data stay", entry.webspace);
 	} else {

@@ -17,6 +17,7 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/put.h"
+#include "agent/news.h"
 
 #define STATUS_MAX_BYTES 65536
 
@@ -163,7 +164,8 @@ static bool is_pending(const struct subject *s)
 	return false;
 }
 
-static int write_subject(struct status *s, const struct subject *subject, struct err *e)
+static int write_subject(struct status *s, const struct subject *subject, const char *revision,
+			 struct err *e)
 {
 	autojson struct json *before = NULL, *j = NULL;
 	char file[NAME_MAX + 1], fingerprint[17];
@@ -175,19 +177,21 @@ static int write_subject(struct status *s, const struct subject *subject, struct
 	if (!s->seen_all && subject->webspace && is_pending(subject) &&
 	    has_text(before, "fingerprint", fingerprint_text(subject, fingerprint)))
 		return 0;
+	news_tell(subject, before, fingerprint_text(subject, fingerprint), revision);
 	j = subject_json(subject, before);
 	r = write_json(s, file, j, e);
 	return r < 0 ? r : 0;
 }
 
-int status_write(struct status *s, const struct subject *subject, struct err *e)
+int status_write(struct status *s, const struct subject *subject, const char *revision,
+		 struct err *e)
 {
 	if (is_pending(subject)) {
 		(void)table_set(&s->later, subject->name, (void *)subject);
 		return 1;
 	}
 	(void)table_take(&s->later, subject->name);
-	return write_subject(s, subject, e);
+	return write_subject(s, subject, revision, e);
 }
 
 int status_flush(struct status *s, struct err *e)
@@ -196,7 +200,7 @@ int status_flush(struct status *s, struct err *e)
 	int first = 0;
 
 	table_each (&s->later, it) {
-		int r = write_subject(s, it->value, first < 0 ? NULL : e);
+		int r = write_subject(s, it->value, NULL, first < 0 ? NULL : e);
 
 		first = first < 0 ? first : r;
 	}

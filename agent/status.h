@@ -25,12 +25,14 @@ void status_close(struct status *s);
 
 /*
  * What an earlier agent saw of the same desired state stands until this one has something else to
- * tell or has seen everything: nobody's site was unready just because an agent began.
+ * tell or has seen everything: nobody's site was unready just because an agent began. What is new
+ * against it goes to the journal (news.h), with the revision, which may be NULL.
  *
  * 1: more of it is about to be known, so nothing was written yet: status_flush does, when idle or
  * after a while. Until it or status_forget is called, the subject has to stay.
  */
-int status_write(struct status *s, const struct subject *subject, struct err *e);
+int status_write(struct status *s, const struct subject *subject, const char *revision,
+		 struct err *e);
 int status_flush(struct status *s, struct err *e);
 void status_seen_all(struct status *s);
 int status_write_host(struct status *s, const struct status_host *host, struct err *e);

@@ -41,8 +41,9 @@ void condition_set(struct progress *p, enum condition_type type, enum condition_
 	struct condition *c = &p->subject.conditions[type];
 	bool another;
 
-	/* The sites that are left are served well; that some are not is what the user should see. */
-	if (type == CONDITION_SITES && status == CONDITION_TRUE && p->lost) {
+	/* What is left is served well, or nothing is left: what the user should see is who has the names. */
+	if (type == CONDITION_SITES && p->lost &&
+	    (status == CONDITION_TRUE || same_text(reason, "NoNames"))) {
 		status = CONDITION_FALSE;
 		reason = "NameTaken";
 		message = p->lost;

@@ -48,6 +48,7 @@ struct subject {
 	const char *name;
 	const struct webspace *webspace; /* desired; NULL: nothing loaded, or going */
 	struct condition conditions[CONDITIONS];
+	bool was_wanted; /* it has had a desired state, in this agent's time or before */
 	bool going;
 	uint64_t retry_usec; /* back-off: not looked at again by itself before; 0 none */
 	unsigned n_failures; /* in a row */

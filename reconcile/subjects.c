@@ -68,8 +68,10 @@ void reconcile_set(struct reconcile *r, const char *name, const struct webspace 
 		free(p->lost);
 		p->lost = memory_dup(lost);
 	}
-	if (webspace)
+	if (webspace) {
 		progress_renew(p, webspace);
+		p->subject.was_wanted = true;
+	}
 	p->subject.webspace = webspace;
 	condition_set(p, CONDITION_LOADED, problem ? CONDITION_FALSE : CONDITION_TRUE,
 		      problem ? "Invalid" : "Ready", problem, clock_wall());
@@ -98,7 +100,7 @@ void reconcile_take(struct reconcile *r, const char *name)
 
 void subject_take_over(struct reconcile *r, const char *name)
 {
-	(void)progress_new(r, name);
+	progress_new(r, name)->subject.was_wanted = true;
 	reconcile_take(r, name);
 }
 

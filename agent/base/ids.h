@@ -13,4 +13,5 @@
 #define ID_REMOVAL_HELD \
 	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a09"            /* removals wait for `webspaces confirm` */
 #define ID_REMOVED "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0a" /* a webspace was taken out of service */
+#define ID_READY   "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0c" /* a webspace is as its file says */
 #define ID_FIGHT   "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0b" /* somebody keeps undoing what we put back */

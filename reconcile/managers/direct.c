@@ -82,7 +82,7 @@ static void daemon_free(struct direct_daemon *d)
 static void say_status(int status, char *ret, size_t size)
 {
 	if (status < 0)
-		snprintf(ret, size, "it ended");
+		snprintf(ret, size, "how is not known: another agent had started it");
 	else if (WIFSIGNALED(status))
 		snprintf(ret, size, "killed by signal %d (%s)", WTERMSIG(status),
 			 strsignal(WTERMSIG(status)));

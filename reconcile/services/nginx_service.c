@@ -375,7 +375,7 @@ static void nginx_serve(void *service, const struct webspace *w)
 		tell(n, w->name, CONDITION_UNKNOWN, "NotWanted", NULL);
 	else
 		tell(n, w->name, CONDITION_FALSE, "NoNames",
-		     "it has no name to serve: neither `names` nor the host's base_domain");
+		     "it has no name to serve: give its site `names`, or the host a base_domain");
 }
 
 static void nginx_withdraw(void *service, const char *name)

@@ -1,0 +1,77 @@
+/*
+ * A line when a webspace has become ready, or is so with another file, and one
+ * for each condition that nothing else tells: a file that does not load, names
+ * that others have, a PHP that is not installed. What was told before is known
+ * from the status on disk, so that a restart repeats nothing.
+ */
+#include "agent/news.h"
+
+#include <string.h>
+
+#include "agent/base/ids.h"
+#include "agent/base/log.h"
+#include "agent/base/own.h"
+
+struct topic {
+	enum condition_type type;
+	const char *reason;
+	const char *id;
+};
+
+/* Failures of a pass and quarantines are told by themselves, the CA's terms by `status`. */
+static const struct topic topics[] = {
+	{ CONDITION_LOADED, "Invalid", ID_INVALID },
+	{ CONDITION_PHP, "VersionMissing", ID_FAILED },
+	{ CONDITION_PHP, "Refused", ID_FAILED },
+	{ CONDITION_SITES, "NoNames", ID_FAILED },
+	{ CONDITION_SITES, "NameTaken", ID_FAILED },
+	{ CONDITION_SITES, "Refused", ID_FAILED },
+	{ CONDITION_CERTIFICATE, "BadCertificate", ID_FAILED },
+};
+
+static bool same(const struct json *j, const char *key, const char *text)
+{
+	const char *before = json_text(j, key);
+
+	return before && strcmp(before, text ? text : "") == 0;
+}
+
+static void tell_topic(const struct subject *s, const struct topic *t, const struct json *before,
+		       const char *revision)
+{
+	const struct condition *c = &s->conditions[t->type];
+	const struct json *told = json_at(json_get(before, "conditions"), t->type);
+
+	if (c->status != CONDITION_FALSE || !c->reason || strcmp(c->reason, t->reason) != 0)
+		return;
+	if (same(told, "reason", c->reason) && same(told, "message", c->message))
+		return;
+	log_entry(
+		&(struct log_entry){
+			.level = LOG_ERR, .id = t->id, .webspace = s->name, .revision = revision },
+		"%s: %s%s", s->name, c->message ? c->message : c->reason,
+		t->type == CONDITION_LOADED && s->webspace ? "; its last good text stays in force"
+							   : "");
+}
+
+void news_tell(const struct subject *s, const struct json *before, const char *fingerprint,
+	       const char *revision)
+{
+	static const char *const states[] = {
+		[STATE_ENABLED] = "ready",
+		[STATE_SUSPENDED] = "ready: suspended",
+		[STATE_DISABLED] = "ready: disabled",
+	};
+
+	for (size_t i = 0; i < ELEMENTS(topics); i++)
+		tell_topic(s, &topics[i], before, revision);
+	if (!s->webspace || !subject_ready(s))
+		return;
+	if (json_bool(before, "ready", false) && same(before, "fingerprint", fingerprint))
+		return;
+	log_entry(&(struct log_entry){ .level = LOG_NOTICE,
+				       .id = ID_READY,
+				       .webspace = s->name,
+				       .revision = revision },
+		  "%s: %s", s->name, states[s->webspace->state]);
+}
