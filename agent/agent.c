@@ -84,9 +84,10 @@ static void tell_held(struct agent *a)
 {
 	if (a->newly_held > 0)
 		log_entry(&(struct log_entry){ .level = LOG_WARNING, .id = ID_REMOVAL_HELD },
-			  "%zu files are gone at once (%s%s): nothing is removed until "
+			  "%zu file%s gone at once (%s%s): nothing is removed until "
 			  "'webspaces confirm'",
-			  a->newly_held, a->first_held, a->newly_held > 1 ? ", …" : "");
+			  a->newly_held, a->newly_held > 1 ? "s are" : " is", a->first_held,
+			  a->newly_held > 1 ? ", …" : "");
 	a->newly_held = 0;
 }
 

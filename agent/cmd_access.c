@@ -156,4 +156,5 @@ const struct verb access_verb = {
 		"\n"
 		"Exit: 0 all done, 1 some could not be (said on stderr), 64 usage.\n",
 	.run = run,
+	.needs_root = true,
 };

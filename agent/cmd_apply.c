@@ -106,4 +106,5 @@ const struct verb apply_verb = {
 		"Exit: 0 all in sync, 1 something failed (said on stderr), 64 usage, 75 an agent\n"
 		"runs, which does this by itself.\n",
 	.run = run,
+	.needs_root = true,
 };

@@ -102,4 +102,5 @@ const struct verb confirm_verb = {
 		"\n"
 		"Exit: 0 done (or nothing was held), 1 another generation is in force by now.\n",
 	.run = run,
+	.needs_root = true,
 };

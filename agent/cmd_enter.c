@@ -79,4 +79,5 @@ const struct verb enter_verb = {
 		"\n"
 		"Exit: the command's own; 126 it could not be run, 64 usage.\n",
 	.run = run,
+	.needs_root = true,
 };

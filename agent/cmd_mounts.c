@@ -261,4 +261,5 @@ const struct verb mounts_verb = {
 		"\n"
 		"Exit: 0 all right, 1 something is not, 64 usage, 75 an agent runs.\n",
 	.run = run,
+	.needs_root = true,
 };

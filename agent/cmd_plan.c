@@ -184,4 +184,5 @@ const struct verb plan_verb = {
 		"\n"
 		"Exit: 0 nothing to do, 2 there are changes, 1 an error, 64 usage.\n",
 	.run = run,
+	.needs_root = true,
 };

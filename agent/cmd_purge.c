@@ -40,7 +40,9 @@ static int check_gone(const struct host *host, const char *name, struct err *e)
 	if (control_ask(host, "serves", name, &serves, &message, NULL) < 0)
 		serves = is_there(good, name);
 	if (serves)
-		return err_set(e, EBUSY, "%s is still in service: its removal is not done yet",
+		return err_set(e, EBUSY,
+			       "%s is still in service: its removal is not done yet (see "
+			       "'webspaces status')",
 			       name);
 	return 0;
 }
@@ -102,4 +104,5 @@ const struct verb purge_verb = {
 		"\n"
 		"Exit: 0 done, 1 refused or failed, 64 usage.\n",
 	.run = run,
+	.needs_root = true,
 };

@@ -57,4 +57,5 @@ const struct verb run_verb = {
 		"\n"
 		"Exit: 0 ended by a signal, 1 cannot run, 64 usage, 75 another agent runs.\n",
 	.run = run,
+	.needs_root = true,
 };

@@ -9,28 +9,15 @@
 #include "agent/status.h"
 #include "agent/verb.h"
 
+/* The door is root's: to others it is only known to be there. */
 static bool agent_lives(const struct host *host)
 {
 	autobuf struct buf message = { 0 };
 	struct err e;
 	bool ok;
+	int r = control_ask(host, "alive", NULL, &ok, &message, &e);
 
-	return control_ask(host, "alive", NULL, &ok, &message, &e) == 0;
-}
-
-/* The first condition that is not as it should be, or NULL. */
-static const struct json *first_false(const struct json *webspace)
-{
-	const struct json *conditions = json_get(webspace, "conditions");
-
-	for (size_t i = 0; i < json_count(conditions); i++) {
-		const struct json *c = json_at(conditions, i);
-		const char *status = json_text(c, "status");
-
-		if (status && strcmp(status, "False") == 0)
-			return c;
-	}
-	return NULL;
+	return r == 0 || r == -EACCES;
 }
 
 static const char *text_of(const struct json *j, const char *key)
@@ -40,6 +27,23 @@ static const char *text_of(const struct json *j, const char *key)
 	return text ? text : "";
 }
 
+/* The first condition that is False, else the first that is still to come, or NULL. */
+static const struct json *first_false(const struct json *webspace)
+{
+	const struct json *conditions = json_get(webspace, "conditions"), *pending = NULL;
+
+	for (size_t i = 0; i < json_count(conditions); i++) {
+		const struct json *c = json_at(conditions, i);
+
+		if (strcmp(text_of(c, "status"), "False") == 0)
+			return c;
+		if (!pending && strcmp(text_of(c, "status"), "Unknown") == 0 &&
+		    strcmp(text_of(c, "reason"), "NotWanted") != 0)
+			pending = c;
+	}
+	return pending;
+}
+
 static void print_line(const struct json *w)
 {
 	const struct json *c = first_false(w);
@@ -47,7 +51,7 @@ static void print_line(const struct json *w)
 
 	printf("%-32s %-10s %s", text_of(w, "name"), text_of(w, "state"),
 	       ready ? "ready" : "not ready");
-	if (c)
+	if (c && !ready)
 		printf(": %s %s%s%s", text_of(c, "type"), text_of(c, "reason"),
 		       *text_of(c, "message") ? ": " : "", text_of(c, "message"));
 	putchar('\n');

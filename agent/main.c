@@ -1,6 +1,7 @@
 /* The program: global options, then the table of subcommands. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/own.h"
 #include "agent/verb.h"
@@ -48,6 +49,10 @@ static int run(const struct verb *verb, struct invocation *in)
 		for (int i = 0; i < in->argc; i++)
 			if (in->argv[i][0] == '-' && strcmp(in->argv[i], verb->option) != 0)
 				return verb_usage(in, "no option %s", in->argv[i]);
+	if (verb->needs_root && geteuid() != 0) {
+		fprintf(stderr, "webspaces: %s: needs root\n", verb->name);
+		return EXIT_FAILED;
+	}
 	return verb->run(in);
 }
 

@@ -31,7 +31,10 @@ int user_find(const struct host *host, const char *name, struct user *ret, struc
 	if (errno != 0)
 		return err_sys(e, "%s", name);
 	if (!found)
-		return err_set(e, ENOENT, "%s: no such user", name);
+		return err_set(e, ENOENT,
+			       "%s: no such user; the agent, or 'webspaces apply', makes the "
+			       "accounts of webspaces",
+			       name);
 	if (entry.pw_uid < FIRST_USER_ID || entry.pw_uid == host->web_uid)
 		return err_set(e, EPERM, "%s is a system user", name);
 	*ret = (struct user){ .uid = entry.pw_uid, .gid = entry.pw_gid };

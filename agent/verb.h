@@ -37,6 +37,7 @@ struct verb {
 	const char
 		*option; /* the only one it knows, "": none, NULL: it looks at its words itself */
 	int (*run)(const struct invocation *in);
+	bool needs_root;
 };
 
 /* "webspaces: …" on stderr. Each returns the exit code. */

@@ -24,15 +24,27 @@ void fill_problem(const struct fill *f, unsigned line, const char *key, const ch
 		     "%s", text);
 }
 
+static bool is_known(enum option_scope scope, const char *path)
+{
+	return option_find(scope, path) || option_is_group(scope, path);
+}
+
 static void unknown(const struct fill *f, const struct setting *s, const char *path)
 {
 	const char *nearest = option_nearest(f->scope, path);
 
-	if (nearest)
+	if (f->scope == SCOPE_HOST && is_known(SCOPE_WEBSPACE, path))
+		fill_problem(f, s->line, path,
+			     "a key of webspaces: for all of them it stands in defaults = { … };");
+	else if (f->scope == SCOPE_WEBSPACE && is_known(SCOPE_SITE, path))
+		fill_problem(f, s->line, path, "a key of sites: sites = ( { %s = …; } );", path);
+	else if (f->scope != SCOPE_HOST && is_known(SCOPE_HOST, path))
+		fill_problem(f, s->line, path, "a key of the host's file");
+	else if (nearest)
 		fill_problem(f, s->line, path, "unknown key; did you mean %s%s?", f->shown,
 			     nearest);
 	else
-		fill_problem(f, s->line, path, "unknown key");
+		fill_problem(f, s->line, path, "unknown key; see 'webspaces options'");
 }
 
 static void fill_one(const struct fill *f, const char *path, const struct setting *s)

@@ -82,6 +82,18 @@ static unsigned line_within(const char *text, size_t len, unsigned line)
 	return line < last ? line : last;
 }
 
+/* libconfig's words, and what is most often meant by them. */
+static const char *explained(const char *text)
+{
+	if (text && strcmp(text, "syntax error") == 0)
+		return "syntax error here or just before: key = value; with texts in quotes, and "
+		       "a dotted key as groups: a = { b = 1; };";
+	if (text && strcmp(text, "duplicate setting name") == 0)
+		return "duplicate setting name: keys with a common beginning stand in one group: "
+		       "a = { b = 1; c = 2; };";
+	return text ? text : "cannot be parsed";
+}
+
 static bool parse(const char *file, const char *text, size_t len, struct arena *a,
 		  struct setting *ret, struct problems *p)
 {
@@ -100,7 +112,7 @@ static bool parse(const char *file, const char *text, size_t len, struct arena *
 		convert(config_root_setting(&c), ret, a);
 	else
 		problems_add(p, file, line_within(text, len, (unsigned)config_error_line(&c)), "",
-			     "%s", config_error_text(&c) ?: "cannot be parsed");
+			     "%s", explained(config_error_text(&c)));
 	config_destroy(&c);
 	return ok;
 }

@@ -21,10 +21,11 @@ static int check_owner(const struct stat *st, const char *name, struct err *e)
 	bool our_group = st->st_gid == 0 || (me != 0 && st->st_gid == getegid());
 
 	if (st->st_uid != 0 && st->st_uid != me)
-		return err_set(e, EPERM, "%s belongs to uid %u: it must be root's", name,
-			       (unsigned)st->st_uid);
+		return err_set(e, EPERM, "%s belongs to uid %u: it must be root's (chown root)",
+			       name, (unsigned)st->st_uid);
 	if ((st->st_mode & 0002) || ((st->st_mode & 0020) && !our_group))
-		return err_set(e, EPERM, "%s may be written by others: its mode is %04o", name,
+		return err_set(e, EPERM,
+			       "%s may be written by others: its mode is %04o (chmod go-w)", name,
 			       (unsigned)st->st_mode & 07777);
 	return 0;
 }
@@ -37,7 +38,7 @@ static int open_checked(int dir, const char *name, struct stat *st, struct err *
 	int r;
 
 	if (fd < 0 && errno == ELOOP)
-		return err_set(e, ELOOP, "%s is a symbolic link", name);
+		return err_set(e, ELOOP, "%s is a symbolic link: put the file itself here", name);
 	if (fd < 0 || fstat(fd, st) < 0)
 		return err_sys(e, "%s", name);
 	if (!S_ISREG(st->st_mode))

@@ -39,26 +39,25 @@ static void add_duration(struct buf *b, long long n)
 		}
 }
 
-static void add_number(struct buf *b, long long n)
+void manual_number(const struct option *o, long long n, struct buf *b)
 {
-	buf_printf(b, "%lld", n);
+	if (o->kind == &kind_size)
+		add_size(b, n);
+	else if (o->kind == &kind_duration)
+		add_duration(b, n);
+	else
+		buf_printf(b, "%lld", n);
 }
 
 static void add_range(const struct option *o, struct buf *b)
 {
-	void (*add)(struct buf *, long long) = add_number;
-
-	if (o->kind == &kind_size)
-		add = add_size;
-	else if (o->kind == &kind_duration)
-		add = add_duration;
 	buf_adds(b, o->kind->name);
 	if (o->min == 0 && o->max == INT32_MAX)
 		return;
 	buf_adds(b, ", ");
-	add(b, o->min);
+	manual_number(o, o->min, b);
 	buf_adds(b, " to ");
-	add(b, o->max);
+	manual_number(o, o->max, b);
 }
 
 /* "number, 1 to 64", "acl | group", "list of ADDRESS:PORT" */
@@ -128,7 +127,7 @@ static void begin_text(enum option_scope scope, struct buf *b)
 
 /*
  * Each sentence on a line of its own, as mdoc wants it. A dot or quote at the
- * start of a line would be a request, and a backslash an escape.
+ * start of a line would be a request, a backslash an escape, and a macro eats double quotes.
  */
 static void add_mdoc(struct buf *b, const char *text)
 {
@@ -142,6 +141,8 @@ static void add_mdoc(struct buf *b, const char *text)
 			buf_adds(b, "\\e");
 		else if (*text == '-')
 			buf_adds(b, "\\-");
+		else if (*text == '"')
+			buf_adds(b, "\\(dq");
 		else
 			buf_addc(b, *text);
 		if (begins) {

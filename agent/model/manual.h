@@ -2,7 +2,11 @@
 #pragma once
 
 #include "agent/base/buf.h"
+#include "agent/model/option.h"
 
 enum manual_format { MANUAL_TEXT, MANUAL_MAN, MANUAL_SAMPLE, MANUAL_JSON };
 
 void manual_write(enum manual_format format, struct buf *ret);
+
+/* A number in the units of the option: 33554432 → "32M" for a size, 90 → "90s" for a duration. */
+void manual_number(const struct option *o, long long n, struct buf *b);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/base/own.h"
+#include "agent/model/manual.h"
 #include "agent/model/names.h"
 #include "agent/model/values.h"
 #include "agent/model/webspace.h"
@@ -89,7 +90,14 @@ static int in_range(const struct option *o, long long n, struct err *e)
 {
 	if (n >= o->min && n <= o->max)
 		return 0;
-	return err_set(e, EINVAL, "%lld is not from %lld to %lld", n, o->min, o->max);
+	autobuf struct buf text = { 0 };
+
+	manual_number(o, n, &text);
+	buf_adds(&text, " is not from ");
+	manual_number(o, o->min, &text);
+	buf_adds(&text, " to ");
+	manual_number(o, o->max, &text);
+	return err_set(e, EINVAL, "%s", buf_text(&text));
 }
 
 /* The field is an unsigned or an int: 32 bits either way. */

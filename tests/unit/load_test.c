@@ -187,7 +187,9 @@ static void unknown_keys_are_told_with_the_nearest(void **state)
 	fails("sites = (\n{\n tls = { hst = \"1y\"; }; } );",
 	      "a:3: sites[0].tls.hst: unknown key; did you mean sites[0].tls.hsts?");
 	fails("sties = ();", "did you mean sites?");
-	fails("zzzzzzzzzz = 1;", "zzzzzzzzzz: unknown key");
+	fails("zzzzzzzzzz = 1;", "zzzzzzzzzz: unknown key; see 'webspaces options'");
+	fails("names = [\"x.org\"];", "names: a key of sites: sites = ( { names = …; } );");
+	fails("base_domain = \"x.org\";", "base_domain: a key of the host's file");
 }
 
 static void a_wrong_type_names_the_right_one(void **state)
@@ -211,7 +213,8 @@ static void values_out_of_their_range_are_refused(void **state)
 	(void)state;
 	fails("state = \"on\";", "\"on\" is not one of enabled, suspended, disabled");
 	fails("php = { max_children = 0; };", "0 is not from 1 to 10000");
-	fails("php = { memory_limit = \"1K\"; };", "is not from");
+	fails("php = { memory_limit = \"1K\"; };", "1K is not from 2M to 64G");
+	fails("php = { process_idle_timeout = \"2d\"; };", "2d is not from 1s to 1d");
 	fails("php = { version = \"8\"; };", "like \"8.2\"");
 	fails("php = { listen = \"9000\"; };", "address with a port");
 	fails("php = { status_path = \"a b\"; };", "path of a URL");
@@ -408,6 +411,7 @@ static void faults_of_the_hosts_file_are_told(void **state)
 	host_fails("defaults = { php = { memory_limt = 1; }; };", 0644,
 		   "defaults.php.memory_limt: unknown key; did you mean defaults.php.memory_limit");
 	host_fails("defaults = { site = { names = [\"x.org\"]; }; };", 0644, "not a default");
+	host_fails("state = \"disabled\";", 0644, "stands in defaults = { … }");
 	host_fails("accounts = { uid_max = 10; };", 0644, "10 is not from 1000");
 	host_fails("accounts = { uid_max = 70000; };", 0644, "65534");
 	host_fails("run_dir = \"/home/www/run\";", 0644, "lies in home_root");
