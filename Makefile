@@ -177,7 +177,7 @@ help:
 	@echo 'make golden    writes the expected texts of tests/golden anew'
 	@echo 'make asan      everything with address and undefined-behaviour sanitizers'
 	@echo 'make fuzz SECONDS=60 · make bench N=10000 · make lint · make format · make cover'
-	@echo 'make install DESTDIR= PREFIX= · make deb'
+	@echo 'make install DESTDIR= PREFIX= · make man · make clean'
 
 clean:
 	rm -rf $B

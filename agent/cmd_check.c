@@ -180,7 +180,7 @@ static int run(const struct invocation *in)
 const struct verb check_verb = {
 	.name = "check",
 	.summary = "validates configuration files or directories; no root, no daemons",
-	.page = "Usage: webspaces [--config FILE] check [PATH...]\n"
+	.page = "Usage: webspaces [--config FILE] check [PATH…]\n"
 		"\n"
 		"Validates configuration: webspaces' files (NAME.conf), directories of them, and\n"
 		"the host's file that --config names. Without PATH: the host's config_dir. In a\n"
@@ -189,7 +189,7 @@ const struct verb check_verb = {
 		"\n"
 		"Every problem is a line on stderr: file:line: key: what is wrong\n"
 		"\n"
-		"Exit status: 0 all is well, 1 there are problems, 64 wrong usage.\n"
+		"Exit: 0 all is well, 1 there are problems, 64 usage.\n"
 		"\n"
 		"Examples:\n"
 		"  webspaces check\n"

@@ -49,7 +49,7 @@ const struct verb options_verb = {
 		"  --json     an array of objects: key, scope, kind, type, preset, min, max,\n"
 		"             words, form, meaning\n"
 		"\n"
-		"Exit status: 0, or 64 for a wrong option.\n"
+		"Exit: 0, 64 usage.\n"
 		"\n"
 		"Examples:\n"
 		"  webspaces options | less\n"

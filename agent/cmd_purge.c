@@ -82,6 +82,8 @@ static int run(const struct invocation *in)
 		r = err_set(&e, ECANCELED, "nothing was purged");
 	if (r == 0)
 		r = purge(host, words.argv[0], &e);
+	if (r == 0)
+		printf("nothing is left of %s\n", words.argv[0]);
 	host_free(host);
 	return r < 0 ? verb_failed(&e) : EXIT_OK;
 }

@@ -46,6 +46,8 @@ const struct verb run_verb = {
 		"again\n"
 		"every minute (reconcile.full_pass_s), should a notice be lost.\n"
 		"\n"
+		"The host's file is read at the start: restart the agent when it has changed.\n"
+		"\n"
 		"What it changes goes to the journal (or to stderr where there is none): drift "
 		"item\n"
 		"by item with old and new value, new webspaces with a line each. --debug tells "

@@ -167,7 +167,8 @@ const struct verb status_verb = {
 		"    bob      enabled    not ready: Mounts SourceMissing: source /srv/media does "
 		"not exist\n"
 		"\n"
-		"It reads files below run_dir/status, so it also answers when no agent runs.\n"
+		"It reads files below run_dir/status, so it also answers when no agent runs, and\n"
+		"to others than root (who cannot see whether one runs).\n"
 		"\n"
 		"Exit: 0 all ready, 1 something is not, 3 no agent runs, 64 usage.\n",
 	.run = run,

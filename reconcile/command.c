@@ -64,6 +64,44 @@ static bool is_marked(const char *line, size_t len)
 	return false;
 }
 
+/* Behind spaces and nginx's "570#570: ". */
+static const char *behind_process(const char *at, const char *end)
+{
+	const char *colon;
+
+	while (at < end && *at == ' ')
+		at++;
+	colon = at;
+	while (colon < end && ((*colon >= '0' && *colon <= '9') || *colon == '#'))
+		colon++;
+	if (colon > at && end - colon > 2 && memcmp(colon, ": ", 2) == 0)
+		return colon + 2;
+	return at;
+}
+
+/*
+ * The complaint behind time, mark and process: they are other ones at each try, and the same
+ * failure is to look the same. "2026/11/21 12:24:09 [emerg] 570#570: unknown …" → "unknown …"
+ */
+static const char *plain(const char *line, size_t *len)
+{
+	const char *end = line + *len;
+
+	for (size_t i = 0; i < ELEMENTS(marks); i++) {
+		const char *at = memmem(line, *len, marks[i], strlen(marks[i]));
+
+		if (!at)
+			continue;
+		at += strlen(marks[i]);
+		at = behind_process(at, end);
+		if (at == end)
+			return line;
+		*len = (size_t)(end - at);
+		return at;
+	}
+	return line;
+}
+
 void command_complaint(const char *output, char *ret, size_t size)
 {
 	const char *best = "";
@@ -80,6 +118,7 @@ void command_complaint(const char *output, char *ret, size_t size)
 			break;
 		line += len + (line[len] == '\n');
 	}
+	best = plain(best, &best_len);
 	snprintf(ret, size, "%.*s", (int)(best_len < size ? best_len : size - 1), best);
 }
 

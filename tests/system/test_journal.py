@@ -86,3 +86,15 @@ def test_who_is_not_root_is_told_so_and_sees_the_status(make_host):
         assert (out.returncode, out.stderr) == (1, f"webspaces: {verb[0]}: needs root\n")
     out = subprocess.run([*nobody, "status"], capture_output=True, text=True, check=False)
     assert out.returncode == 0 and "NO AGENT" not in out.stdout, out.stdout
+
+
+def test_a_plan_with_names_shows_the_daemons_files_and_knows_who_is_nobody(make_host):
+    host = make_host(settings=SETTINGS)
+    host.start()
+    host.add("alice")
+    host.end()
+    host.drop("alice", "php = { memory_limit = \"96M\"; };")
+    out = host.command("plan", "alice", "--diff")
+    assert out.returncode == 2 and "+php_admin_value[memory_limit]=96M" in out.stdout, out.stdout
+    out = host.command("plan", "nobody")
+    assert (out.returncode, out.stderr) == (1, "webspaces: nobody: no such webspace\n")

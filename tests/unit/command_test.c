@@ -69,10 +69,13 @@ static const struct {
 	{ "one line", "one line" },
 	{ "first\nlast\n\n", "last" },
 	{ "a\nnginx: [emerg] unknown directive in x:1\nnginx: test failed\n",
-	  "nginx: [emerg] unknown directive in x:1" },
-	{ "nginx: [warn] old\nnginx: [emerg] new\n", "nginx: [emerg] new" },
+	  "unknown directive in x:1" },
+	{ "nginx: [warn] old\nnginx: [emerg] new\n", "new" },
+	{ "2026/11/21 12:24:09 [emerg] 570#570: unknown directive in x:1\n",
+	  "unknown directive in x:1" },
+	{ "[date] ERROR: 5 pools are wrong\n", "5 pools are wrong" },
 	{ "[date] ERROR: [pool alice] no user\n[date] ERROR: FPM initialization failed\n",
-	  "[date] ERROR: [pool alice] no user" },
+	  "[pool alice] no user" },
 };
 
 static void the_line_that_matters_is_found(void **state)
