@@ -22,6 +22,7 @@
 #include "agent/base/path.h"
 #include "agent/control.h"
 #include "agent/journal.h"
+#include "agent/news.h"
 #include "agent/status.h"
 #include "watchers/watchers.h"
 
@@ -40,8 +41,7 @@ struct agent {
 	struct loop_source *sources[3], *look_again, *files_again, *status_later;
 	char *problem; /* why config_dir cannot be read; NULL: it can */
 	struct stat host_file;
-	size_t newly_held; /* in this look */
-	char first_held[WEBSPACE_NAME_MAX + 1];
+	struct news_held held; /* in this look */
 	bool loaded, seen_all, ready;
 	bool status_due; /* status_later is set */
 	bool told_ready; /* systemd has it; a lost word is said again when next idle */
@@ -75,20 +75,8 @@ static void on_changed(struct entry *entry, void *data)
 	else
 		reconcile_set(a->reconcile, entry->name, entry->webspace, entry->problem,
 			      entry->lost);
-	if (entry->held && a->newly_held++ == 0)
-		snprintf(a->first_held, sizeof(a->first_held), "%s", entry->name);
-}
-
-/* One line, whether it is one file or ten thousand. */
-static void tell_held(struct agent *a)
-{
-	if (a->newly_held > 0)
-		log_entry(&(struct log_entry){ .level = LOG_WARNING, .id = ID_REMOVAL_HELD },
-			  "%zu file%s gone at once (%s%s): nothing is removed until "
-			  "'webspaces confirm'",
-			  a->newly_held, a->newly_held > 1 ? "s are" : " is", a->first_held,
-			  a->newly_held > 1 ? ", …" : "");
-	a->newly_held = 0;
+	if (entry->held)
+		news_add_held(&a->held, entry->name);
 }
 
 static void tell_host_status(struct agent *a)
@@ -141,7 +129,7 @@ static void look_at_file(struct agent *a, const char *name)
 		a->seen_all = true;
 		reconcile_may_prune(a->reconcile);
 	}
-	tell_held(a);
+	news_held(&a->held);
 	plan_next_look(a);
 	/* Before the first look at the daemons is done, what the last agent told of them stands. */
 	if (a->ready || a->problem)
@@ -149,21 +137,6 @@ static void look_at_file(struct agent *a, const char *name)
 }
 
 /* Hints ------------------------------------------------------------------ */
-
-/* The host's settings hold as long as the agent runs: nobody should wonder why nothing happens. */
-static void tell_host_file(struct agent *a)
-{
-	const char *file = a->config.host->file;
-	struct stat now = { 0 };
-
-	(void)stat(file, &now);
-	if (a->host_file.st_ino == now.st_ino && a->host_file.st_size == now.st_size &&
-	    a->host_file.st_mtim.tv_sec == now.st_mtim.tv_sec &&
-	    a->host_file.st_mtim.tv_nsec == now.st_mtim.tv_nsec)
-		return;
-	a->host_file = now;
-	log_notice("%s has changed: it is read when the agent starts, so restart it", file);
-}
 
 static void on_hint(enum hint hint, const char *name, void *data)
 {
@@ -174,7 +147,7 @@ static void on_hint(enum hint hint, const char *name, void *data)
 	else if (hint == HINT_HOME)
 		reconcile_look(a->reconcile, name);
 	else if (name && strcmp(name, a->config.host->file) == 0)
-		tell_host_file(a);
+		news_host_file(name, &a->host_file);
 	else
 		reconcile_look_host(a->reconcile, name);
 }
@@ -439,7 +412,7 @@ static void load(struct agent *a)
 	a->loaded = true;
 	table_each (catalog_entries(a->catalog), it)
 		on_changed(it->value, a);
-	tell_held(a);
+	news_held(&a->held);
 	reconcile_loaded(a->reconcile);
 	if (a->status && status_sweep(a->status, reconcile_subjects(a->reconcile), &e) < 0)
 		log_error("status: %s", e.text);

@@ -25,19 +25,14 @@ struct plan {
 	unsigned changes, errors;
 };
 
-static bool is_named(const struct plan *p, const char *name)
-{
-	for (int i = 0; i < p->in->argc; i++)
-		if (name && strcmp(p->in->argv[i], name) == 0)
-			return true;
-	return p->in->argc == 0;
-}
-
 static bool asked_for(const struct plan *p, const struct report *r)
 {
 	const char *name = r->subject ? r->subject->name : r->item;
 
-	return is_named(p, name);
+	for (int i = 0; i < p->in->argc; i++)
+		if (name && strcmp(p->in->argv[i], name) == 0)
+			return true;
+	return p->in->argc == 0;
 }
 
 static const char *sign_of(const struct report *r)
@@ -116,7 +111,7 @@ static void on_report(const struct report *r, void *data)
 	}
 }
 
-/* Files that do not load are errors of the plan too, and so are names that nobody has. */
+/* Files that do not load are errors of the plan too. */
 static void tell_problems(struct plan *p, const struct agent *agent)
 {
 	struct table_entry *it;
@@ -134,15 +129,9 @@ static void tell_problems(struct plan *p, const struct agent *agent)
 	table_each (catalog_entries(agent_catalog(agent)), it) {
 		const struct entry *entry = it->value;
 
-		if (!entry->problem || !is_named(p, it->key))
+		if (!entry->problem)
 			continue;
 		fprintf(stderr, "webspaces: %s\n", entry->problem);
-		p->errors++;
-	}
-	for (int i = 0; i < p->in->argc; i++) {
-		if (catalog_get(agent_catalog(agent), p->in->argv[i]))
-			continue;
-		fprintf(stderr, "webspaces: %s: no such webspace\n", p->in->argv[i]);
 		p->errors++;
 	}
 }

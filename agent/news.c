@@ -6,6 +6,7 @@
  */
 #include "agent/news.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/ids.h"
@@ -74,4 +75,35 @@ void news_tell(const struct subject *s, const struct json *before, const char *f
 				       .webspace = s->name,
 				       .revision = revision },
 		  "%s: %s", s->name, states[s->webspace->state]);
+}
+
+void news_add_held(struct news_held *held, const char *name)
+{
+	if (held->count++ == 0)
+		snprintf(held->first, sizeof(held->first), "%s", name);
+}
+
+void news_held(struct news_held *held)
+{
+	if (held->count > 0)
+		log_entry(&(struct log_entry){ .level = LOG_WARNING, .id = ID_REMOVAL_HELD },
+			  "%zu file%s gone at once (%s%s): nothing is removed until "
+			  "'webspaces confirm'",
+			  held->count, held->count > 1 ? "s are" : " is", held->first,
+			  held->count > 1 ? ", …" : "");
+	held->count = 0;
+}
+
+/* The host's settings hold as long as the agent runs: nobody should wonder why nothing happens. */
+void news_host_file(const char *file, struct stat *known)
+{
+	struct stat now = { 0 };
+
+	(void)stat(file, &now);
+	if (known->st_ino == now.st_ino && known->st_size == now.st_size &&
+	    known->st_mtim.tv_sec == now.st_mtim.tv_sec &&
+	    known->st_mtim.tv_nsec == now.st_mtim.tv_nsec)
+		return;
+	*known = now;
+	log_notice("%s has changed: it is read when the agent starts, so restart it", file);
 }

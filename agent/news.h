@@ -1,7 +1,10 @@
 /* What of a webspace's conditions goes to the journal. */
 #pragma once
 
+#include <sys/stat.h>
+
 #include "agent/base/json.h"
+#include "agent/model/webspace.h"
 #include "reconcile/reconcile.h"
 
 /*
@@ -11,3 +14,14 @@
  */
 void news_tell(const struct subject *s, const struct json *before, const char *fingerprint,
 	       const char *revision);
+
+/* Removals that one look has found to be held: one line for all of them. */
+struct news_held {
+	size_t count;
+	char first[WEBSPACE_NAME_MAX + 1];
+};
+void news_add_held(struct news_held *held, const char *name);
+void news_held(struct news_held *held); /* logs, if there are any, and forgets them */
+
+/* Logs that the host's file is another than the known one, which it then is. */
+void news_host_file(const char *file, struct stat *known);
