@@ -60,7 +60,7 @@ static const char *on_disk(void)
 static void what_is_settled_is_written_at_once(void **state)
 {
 	(void)state;
-	assert_int_equal(status_write(status, &subject, &e), 0);
+	assert_int_equal(status_write(status, &subject, NULL, &e), 0);
 	assert_string_equal(on_disk(), "Ready");
 }
 
@@ -69,10 +69,10 @@ static void what_is_pending_waits_for_its_end(void **state)
 	(void)state;
 	subject.conditions[CONDITION_PHP] =
 		(struct condition){ .status = CONDITION_UNKNOWN, .reason = "Pending" };
-	assert_int_equal(status_write(status, &subject, &e), 1);
+	assert_int_equal(status_write(status, &subject, NULL, &e), 1);
 	assert_string_equal(on_disk(), "");
 	set_all(CONDITION_TRUE, "Ready");
-	assert_true(status_write(status, &subject, &e) >= 0);
+	assert_true(status_write(status, &subject, NULL, &e) >= 0);
 	assert_string_equal(on_disk(), "Ready");
 }
 
@@ -81,7 +81,7 @@ static void what_stays_pending_is_written_when_asked_for(void **state)
 	(void)state;
 	subject.conditions[CONDITION_PHP] =
 		(struct condition){ .status = CONDITION_UNKNOWN, .reason = "Pending" };
-	assert_int_equal(status_write(status, &subject, &e), 1);
+	assert_int_equal(status_write(status, &subject, NULL, &e), 1);
 	assert_int_equal(status_flush(status, &e), 0);
 	assert_string_equal(on_disk(), "Ready");
 }
@@ -92,7 +92,7 @@ static void a_failure_is_written_though_the_rest_is_pending(void **state)
 	set_all(CONDITION_UNKNOWN, "Pending");
 	subject.conditions[CONDITION_LOADED] =
 		(struct condition){ .status = CONDITION_FALSE, .reason = "Invalid" };
-	assert_true(status_write(status, &subject, &e) >= 0);
+	assert_true(status_write(status, &subject, NULL, &e) >= 0);
 	assert_string_equal(on_disk(), "Invalid");
 }
 
@@ -100,7 +100,7 @@ static void what_is_forgotten_is_not_written_later(void **state)
 {
 	(void)state;
 	set_all(CONDITION_UNKNOWN, "Pending");
-	assert_int_equal(status_write(status, &subject, &e), 1);
+	assert_int_equal(status_write(status, &subject, NULL, &e), 1);
 	assert_int_equal(status_forget(status, "alice", &e), 0);
 	assert_int_equal(status_flush(status, &e), 0);
 	assert_string_equal(on_disk(), "");
