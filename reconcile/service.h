@@ -141,6 +141,8 @@ void unit_died(struct unit *u, const char *how);
 bool unit_idle(const struct unit *u);
 /* In force and seen to be served; 0: none. */
 uint64_t unit_generation(const struct unit *u);
+/* Why the last flight failed, if that was nobody's fault; NULL: it did not. */
+const char *unit_fault(const struct unit *u);
 /* No generation in force holds this member. */
 bool unit_has_left(const struct unit *u, const char *name);
 /* state_dir/dir/generation, in the arena. */

@@ -440,6 +440,11 @@ uint64_t unit_generation(const struct unit *u)
 	return u->served ? u->in_force : 0;
 }
 
+const char *unit_fault(const struct unit *u)
+{
+	return u->fault;
+}
+
 bool unit_has_left(const struct unit *u, const char *name)
 {
 	return u->known && !unit_member(u, name);

@@ -173,6 +173,8 @@ void php_line_publish(struct php_line *l);
 bool php_line_has(const struct php_line *l, const char *name, const struct fragment *fragment);
 /* Is or will the pool be part of it? */
 bool php_line_holds(const struct php_line *l, const char *name);
+/* Does a master serve what is in force? */
+bool php_line_serves(const struct php_line *l);
 bool php_line_idle(const struct php_line *l);
 bool php_line_empty(const struct php_line *l);
 /* One of its masters ended. Called by php_master.c, which frees it afterwards. */
@@ -210,8 +212,8 @@ void php_pool_withdraw(struct php_service *s, const char *name);
 bool php_pool_gone(struct php_service *s, const char *name);
 /* A line's unit has settled what becomes of it there. */
 void php_pool_settled(struct php_line *l, const struct member *m);
-/* The whole line failed for a reason that is nobody's: all that wait for it are told. */
-void php_pools_failed(struct php_line *l, const char *text);
+/* The line came up, or failed for a reason that is nobody's: its pools are told where they stand. */
+void php_pools_tell(struct php_line *l);
 /* Links that are not as they should be are put back. */
 void php_pools_look(struct php_service *s);
 void php_pool_free(struct php_pool *p);

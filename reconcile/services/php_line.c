@@ -281,8 +281,9 @@ static void reported(const struct report *r, void *data)
 {
 	struct php_line *l = data;
 
-	if (r->kind == REPORT_HOST_FAULT)
-		php_pools_failed(l, r->text);
+	/* Not when a master dies: mostly another serves before anybody could be told. */
+	if (r->kind == REPORT_HOST_FAULT || r->kind == REPORT_PUBLISHED)
+		php_pools_tell(l);
 	l->service->config.report(r, l->service->config.data);
 }
 
@@ -405,6 +406,14 @@ bool php_line_holds(const struct php_line *l, const char *name)
 	const struct php_held *h = table_get(&l->held, name);
 
 	return (h && h->fragment) || unit_member(l->unit, name);
+}
+
+bool php_line_serves(const struct php_line *l)
+{
+	uint64_t generation = unit_generation(l->unit);
+
+	return generation != 0 && l->serving && l->serving->daemon &&
+	       l->serving->generation == generation;
 }
 
 bool php_line_idle(const struct php_line *l)

@@ -40,6 +40,55 @@ static void stand(struct php_pool *p, enum condition_status status, const char *
 	tell(p);
 }
 
+static struct php_line *place_of(const struct php_pool *p)
+{
+	return p->next ? p->next : p->line;
+}
+
+/* False: what was told last is the webspace's own affair, and no news of its line changes it. */
+static bool told_of_place(const struct php_pool *p)
+{
+	static const char *const reasons[] = { "Pending", "Serving", "HostFault" };
+
+	for (size_t i = 0; i < ELEMENTS(reasons); i++)
+		if (strcmp(p->standing.reason, reasons[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool is_in_force(const struct php_line *l, const struct member *m)
+{
+	return m->want && m->good && !m->quarantined && !m->changed &&
+	       !table_get(&l->held, m->name);
+}
+
+/* To be accepted is not to be served: that takes a master, and a host can lose its last one. */
+static void stand_as(struct php_pool *p, const struct php_line *l, const struct member *m)
+{
+	const char *fault = unit_fault(l->unit);
+
+	if (m->quarantined)
+		stand(p, CONDITION_FALSE, "Quarantined", m->quarantined);
+	else if (is_in_force(l, m) && php_line_serves(l))
+		stand(p, CONDITION_TRUE, "Serving", NULL);
+	else if (fault)
+		stand(p, CONDITION_FALSE, "HostFault", fault);
+	else
+		stand(p, CONDITION_UNKNOWN, "Pending", NULL);
+}
+
+/* Nothing is new, except that what stood between it and its line may be gone. */
+static void tell_again(struct php_pool *p)
+{
+	const struct php_line *l = place_of(p);
+	const struct member *m = l ? unit_member(l->unit, p->name) : NULL;
+
+	if (m && !told_of_place(p))
+		stand_as(p, l, m);
+	else
+		tell(p);
+}
+
 static const char *link_name(const struct php_pool *p, struct arena *a)
 {
 	return arena_printf(a, "%s.sock", p->name);
@@ -290,7 +339,7 @@ static int enter(struct php_pool *p, const struct webspace *w, const struct acco
 	snprintf(p->version, sizeof(p->version), "%s", version);
 	if (p->line == line && !p->next && php_line_has(line, p->name, fragment)) {
 		fragment_free(fragment); /* what changed is no affair of PHP's */
-		tell(p);
+		tell_again(p);
 		return 0;
 	}
 	stand(p, CONDITION_UNKNOWN, "Pending", NULL);
@@ -334,7 +383,7 @@ void php_pool_serve(struct php_service *s, const struct webspace *w)
 		return;
 	}
 	if (unchanged(p, w, &account, version)) {
-		tell(p);
+		tell_again(p);
 		return;
 	}
 	if (enter(p, w, &account, version, &e) < 0)
@@ -394,7 +443,6 @@ static void moved(struct php_pool *p)
 void php_pool_settled(struct php_line *l, const struct member *m)
 {
 	struct php_pool *p = table_get(&l->service->pools, m->name);
-	bool in_force = m->want && m->good && !m->quarantined && !m->changed;
 
 	if (!p || p->leaving) {
 		php_service_soon(l->service);
@@ -403,26 +451,27 @@ void php_pool_settled(struct php_line *l, const struct member *m)
 	if (p->next && l != p->next && !m->quarantined)
 		return; /* the old place; the new one decides */
 	if (m->quarantined)
-		stand(p, CONDITION_FALSE, "Quarantined", m->quarantined);
+		stand_as(p, l, m);
 	if (l->service->config.dry || !m->good)
 		return;
-	if (in_force && l == p->next)
+	if (is_in_force(l, m) && l == p->next)
 		moved(p);
 	else if (l == p->line && !p->linked)
 		put_back_link(p);
-	if (in_force && l == p->line)
-		stand(p, CONDITION_TRUE, "Serving", NULL);
+	if (is_in_force(l, m) && l == p->line)
+		stand_as(p, l, m);
 }
 
-void php_pools_failed(struct php_line *l, const char *text)
+/* Members alone: whose change is held waits, whatever becomes of the line. */
+void php_pools_tell(struct php_line *l)
 {
 	struct table_entry *it;
 
-	table_each (&l->service->pools, it) {
-		struct php_pool *p = it->value;
+	table_each (unit_members(l->unit), it) {
+		struct php_pool *p = table_get(&l->service->pools, it->key);
 
-		if (p->standing.status == CONDITION_UNKNOWN && (p->next ? p->next : p->line) == l)
-			stand(p, CONDITION_FALSE, "HostFault", text);
+		if (p && !p->leaving && place_of(p) == l && told_of_place(p))
+			stand_as(p, l, it->value);
 	}
 }
 

@@ -451,6 +451,74 @@ def test_a_port_that_somebody_has_is_named(make_host):  # promise 2, C3: we neve
     host.wait_answers("alice")
 
 
+def no_master_can_start(host):
+    """The logs of PHP's masters become directories: who dies stays dead. What mends it is returned."""
+    logs = [os.path.join(host.log_root, f"php-{line}.log") for line in host.masters()]
+    for path in logs:
+        if os.path.exists(path):
+            os.rename(path, f"{path}.old")
+        os.mkdir(path)
+    return lambda: [os.rmdir(path) for path in logs]
+
+
+def is_dead(pid):
+    """Gone, or waiting for somebody to fetch its status."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def kill_masters(host):
+    pids = list(host.masters().values())
+    assert pids
+    for pid in pids:
+        os.killpg(os.getpgid(pid), signal.SIGKILL)
+    wait_for("the masters are dead", lambda: all(is_dead(pid) for pid in pids), 10)
+
+
+def assert_down_until_mended(host, names, mend):
+    for name in names:
+        wait_for(f"{name} is not ready: {host.status(name)}", lambda: told(host, name, "Php", "HostFault", "php-"), 15)
+        assert not host.ready(name) and host.command("status", name).returncode != 0
+        assert not host.answers(name)
+    nobody_blamed(host)
+    mend()
+    host.agent.send_signal(signal.SIGHUP)
+    host.wait_ready(*names, seconds=60)
+    for name in names:
+        host.wait_answers(name)
+
+
+def test_whose_master_cannot_be_started_again_is_not_ready(make_host):  # promises 2 and 5, C3
+    host = make_host(settings=SETTINGS, shards=1).start()
+    names = ["alice", "bob"]
+    host.add(*names, index=PAGE)
+    host.wait_answers("bob")
+    mend = no_master_can_start(host)
+    kill_masters(host)
+    assert_down_until_mended(host, names, mend)
+
+
+def test_a_start_without_any_master_is_not_ready(make_host):  # promises 2 and 5: a boot with a fault
+    host = make_host(settings=SETTINGS, shards=1).start()
+    names = ["alice", "bob"]
+    host.add(*names, index=PAGE)
+    host.wait_answers("bob")
+    mend = no_master_can_start(host)
+    host.kill()
+    kill_masters(host)
+    host.start()
+    assert_down_until_mended(host, names, mend)
+    since = host.condition("alice", "Php")["since"]
+    time.sleep(1.1)  # its unit is a second
+    kill_masters(host)  # and who is back within a moment was never away
+    wait_for("another master", host.masters, 30)
+    wait_for("it answers", lambda: host.answers("alice"), 30)
+    assert host.condition("alice", "Php")["since"] == since
+
+
 def test_the_longest_name_is_served(served):  # C1: 253 characters are allowed
     host = served
     name = ".".join(["a" * 61] * 4) + ".ex.te"
