@@ -203,13 +203,14 @@ acme = {{ issuer = "internal"; }};
 
     def status(self, name=None):
         """The whole of status --json, or one webspace's object (None: unknown)."""
-        out = self.command("status", *([name] if name else []), "--json")
+        is_word = name and not name.startswith("-")  # or it would be an option
+        out = self.command("status", *([name] if is_word else []), "--json")
         if not out.stdout.startswith("{"):
             return None
         whole = json.loads(out.stdout)
         if not name:
             return whole
-        return whole["webspaces"][0] if whole["webspaces"] else None
+        return next((webspace for webspace in whole["webspaces"] if webspace["name"] == name), None)
 
     def condition(self, name, kind):
         webspace = self.status(name)

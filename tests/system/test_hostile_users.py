@@ -214,16 +214,24 @@ def configured_paths(host, names):
                     expanded = path.replace("$ws_user", str(name)).replace("$ws_tls", f"{name}/{name}.{host.base_domain}/1")
                     if "$" not in expanded:
                         found[expanded] = f"{file}: {directive}"
-    for line in host.masters():
-        link = os.path.join(host.run_dir, "php/line", line)
-        run = os.path.realpath(link)
+    for line, pid in host.masters().items():
+        known = environment_of(pid)
         for file in walk_files(os.path.join(host.state_dir, "php", line, "current")):
             found[file] = "php-fpm"
-            text = text_of(file).replace("${WEBSPACES_RUN}", run)
-            for key, path in re.findall(r"^(pid|error_log|listen|access\.log|slowlog|chroot|include)\s*=\s*['\"]?(/[^'\"\n]*)", text, re.M):
-                if file.endswith(".conf"):
-                    found[path.strip()] = f"{file}: {key}"
+            pool = ""
+            for text in text_of(file).split("\n") if file.endswith(".conf") else []:
+                pool = text.strip("[]") if text.startswith("[") else pool
+                text = re.sub(r"\$\{(\w+)\}", lambda match: known.get(match.group(1), match.group(0)), text).replace("$pool", pool)
+                opened = re.match(r"(pid|error_log|listen|access\.log|slowlog|chroot|include)\s*=\s*['\"]?(/[^'\"\n]*)", text)
+                if opened:
+                    found[opened.group(2).strip()] = f"{file}: {opened.group(1)}"
     return found
+
+
+def environment_of(pid):
+    """What the master's configuration calls ${…}."""
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return dict(entry.split("=", 1) for entry in file.read().decode().split("\0") if "=" in entry)
 
 
 def walk_files(top):
