@@ -214,24 +214,21 @@ def configured_paths(host, names):
                     expanded = path.replace("$ws_user", str(name)).replace("$ws_tls", f"{name}/{name}.{host.base_domain}/1")
                     if "$" not in expanded:
                         found[expanded] = f"{file}: {directive}"
-    for line, pid in host.masters().items():
-        known = environment_of(pid)
+    for line in host.masters():
+        run = os.path.realpath(os.path.join(host.run_dir, "php/line", line))
         for file in walk_files(os.path.join(host.state_dir, "php", line, "current")):
             found[file] = "php-fpm"
-            pool = ""
-            for text in text_of(file).split("\n") if file.endswith(".conf") else []:
-                pool = text.strip("[]") if text.startswith("[") else pool
-                text = re.sub(r"\$\{(\w+)\}", lambda match: known.get(match.group(1), match.group(0)), text).replace("$pool", pool)
-                opened = re.match(r"(pid|error_log|listen|access\.log|slowlog|chroot|include)\s*=\s*['\"]?(/[^'\"\n]*)", text)
-                if opened:
-                    found[opened.group(2).strip()] = f"{file}: {opened.group(1)}"
+            found.update(opened_paths(text_of(file).replace("${WEBSPACES_RUN}", run), file))
+    # Pools say their paths by variables of the master's environment; render puts them in.
+    for name in names:
+        found.update(opened_paths(host.command("render", name, "php").stdout, f"pool of {name}"))
     return found
 
 
-def environment_of(pid):
-    """What the master's configuration calls ${…}."""
-    with open(f"/proc/{pid}/environ", "rb") as file:
-        return dict(entry.split("=", 1) for entry in file.read().decode().split("\0") if "=" in entry)
+def opened_paths(text, who):
+    """What php-fpm's master opens or goes to by a configuration's word."""
+    keys = r"^(pid|error_log|listen|access\.log|slowlog|chroot|include)\s*=\s*['\"]?(/[^'\"\n]*)"
+    return {path.strip(): f"{who}: {key}" for key, path in re.findall(keys, text, re.M)}
 
 
 def walk_files(top):
