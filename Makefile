@@ -25,9 +25,7 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(SANITIZE)
 LIBS = $(shell pkg-config --libs $(PACKAGES)) -linotifytools
 LIBS_ONCE := $(LIBS)
 
-FOLDERS := agent agent/base agent/model watchers renderers acme reconcile reconcile/resources \
-	reconcile/services reconcile/managers
-SOURCES := $(sort $(foreach f,$(FOLDERS),$(wildcard $f/*.c)))
+SOURCES := $(sort $(shell find agent watchers renderers acme reconcile -name '*.c'))
 TEMPLATES := $(sort $(wildcard renderers/templates/*.in))
 OBJECTS := $(SOURCES:%.c=$B/obj/%.o) $B/obj/gen/templates.o
 UNIT_TESTS := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*_test.c))

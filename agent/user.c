@@ -14,7 +14,7 @@
 #include "agent/base/path.h"
 #include "agent/model/names.h"
 #include "agent/terminal.h"
-#include "reconcile/namespace.h"
+#include "reconcile/tree/namespace.h"
 
 #define FIRST_USER_ID 1000
 

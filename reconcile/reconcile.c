@@ -9,7 +9,7 @@
 
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
-#include "reconcile/pass.h"
+#include "reconcile/pass/pass.h"
 #include "reconcile/world.h"
 
 /* In the order in which they depend on each other. */

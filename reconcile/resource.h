@@ -19,7 +19,7 @@
 #include "agent/base/table.h"
 #include "agent/model/host.h"
 #include "agent/model/webspace.h"
-#include "reconcile/accounts.h"
+#include "reconcile/accounts/accounts.h"
 #include "reconcile/reconcile.h"
 
 /* What all functions of a pass share. */

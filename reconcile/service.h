@@ -24,7 +24,7 @@
 #include "agent/base/table.h"
 #include "agent/model/host.h"
 #include "agent/model/webspace.h"
-#include "reconcile/accounts.h"
+#include "reconcile/accounts/accounts.h"
 #include "reconcile/manager.h"
 #include "reconcile/reconcile.h"
 

@@ -10,8 +10,8 @@
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
-#include "reconcile/namespace.h"
 #include "reconcile/ownership.h"
+#include "reconcile/tree/namespace.h"
 
 static int directories_make(const struct host *h, struct err *e)
 {

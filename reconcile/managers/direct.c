@@ -22,9 +22,9 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/spawn.h"
-#include "reconcile/command.h"
 #include "reconcile/manager.h"
 #include "reconcile/managers/orphans.h"
+#include "reconcile/units/command.h"
 
 #define TITLE_MAX 4096
 #define TAIL_MAX  4096

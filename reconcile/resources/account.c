@@ -24,7 +24,7 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/spawn.h"
-#include "reconcile/ledger.h"
+#include "reconcile/accounts/ledger.h"
 #include "reconcile/ownership.h"
 #include "reconcile/resource.h"
 

@@ -13,12 +13,12 @@
 
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
-#include "reconcile/membership.h"
-#include "reconcile/namespace.h"
 #include "reconcile/ownership.h"
-#include "reconcile/place.h"
 #include "reconcile/resource.h"
-#include "reconcile/unmake.h"
+#include "reconcile/tree/membership.h"
+#include "reconcile/tree/namespace.h"
+#include "reconcile/tree/place.h"
+#include "reconcile/tree/unmake.h"
 
 struct directories {
 	struct home home;

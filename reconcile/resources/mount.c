@@ -20,14 +20,14 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
-#include "reconcile/attach.h"
-#include "reconcile/base_tree.h"
-#include "reconcile/home.h"
-#include "reconcile/jail.h"
-#include "reconcile/mountinfo.h"
 #include "reconcile/ownership.h"
 #include "reconcile/resource.h"
-#include "reconcile/unmake.h"
+#include "reconcile/tree/attach.h"
+#include "reconcile/tree/base_tree.h"
+#include "reconcile/tree/home.h"
+#include "reconcile/tree/jail.h"
+#include "reconcile/tree/mountinfo.h"
+#include "reconcile/tree/unmake.h"
 
 #define BASE_LOOK_USEC (200 * USEC_PER_MSEC) /* between two looks at the base's sources */
 #define BASE_PLACE     "chroot/" JAIL_BASE

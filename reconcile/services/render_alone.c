@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "agent/base/own.h"
-#include "reconcile/services/php.h"
+#include "reconcile/services/php/php.h"
 #include "reconcile/site_certificate.h"
 #include "renderers/renderers.h"
 

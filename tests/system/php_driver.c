@@ -25,7 +25,7 @@
 #include "agent/base/json.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
-#include "reconcile/services/php.h"
+#include "reconcile/services/php/php.h"
 
 #define MIB (UINT64_C(1) << 20)
 

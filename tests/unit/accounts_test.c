@@ -12,7 +12,7 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/put.h"
-#include "reconcile/accounts.h"
+#include "reconcile/accounts/accounts.h"
 #include "tests/unit/cmocka_all.h"
 
 static char etc[64];

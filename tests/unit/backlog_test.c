@@ -1,5 +1,5 @@
 /* The kernel tells who waits to be accepted, at real sockets of this process. */
-#include "reconcile/services/backlog.h"
+#include "reconcile/services/php/backlog.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 
 #include <sys/statvfs.h>
 
-#include "reconcile/base_tree.h"
+#include "reconcile/tree/base_tree.h"
 
 static struct tree tree;
 static struct base_tree *base;

@@ -1,5 +1,5 @@
 /* The search for who is at fault, with items that are just numbers. */
-#include "reconcile/bisect.h"
+#include "reconcile/units/bisect.h"
 
 #include <stdio.h>
 #include <string.h>

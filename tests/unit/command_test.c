@@ -5,7 +5,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
-#include "reconcile/command.h"
+#include "reconcile/units/command.h"
 #include "tests/unit/cmocka_all.h"
 
 static int outcome;

@@ -27,7 +27,7 @@
 #include "agent/base/path.h"
 #include "agent/base/spawn.h"
 #include "reconcile/ownership.h"
-#include "reconcile/pass.h"
+#include "reconcile/pass/pass.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/machine.h"
 

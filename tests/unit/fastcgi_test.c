@@ -1,5 +1,5 @@
 /* A question to a FastCGI server, which here is a socket that says what the test wants. */
-#include "reconcile/services/fastcgi.h"
+#include "reconcile/services/php/fastcgi.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -8,7 +8,7 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/put.h"
-#include "reconcile/generation.h"
+#include "reconcile/units/generation.h"
 #include "tests/unit/cmocka_all.h"
 
 static char state_dir[64];

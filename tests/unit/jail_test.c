@@ -1,5 +1,5 @@
 /* What a jail looks like, from lists of paths. */
-#include "reconcile/jail.h"
+#include "reconcile/tree/jail.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Ids are given to one name only, for ever. */
-#include "reconcile/ledger.h"
+#include "reconcile/accounts/ledger.h"
 
 #include <errno.h>
 #include <fcntl.h>

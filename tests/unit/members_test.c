@@ -4,7 +4,7 @@
 
 #include "agent/base/own.h"
 #include "agent/base/table.h"
-#include "reconcile/members.h"
+#include "reconcile/units/members.h"
 #include "tests/unit/cmocka_all.h"
 
 static void keep(const char *name, struct fragment *fragment, void *data)

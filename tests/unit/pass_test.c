@@ -8,7 +8,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
-#include "reconcile/pass.h"
+#include "reconcile/pass/pass.h"
 #include "tests/unit/cmocka_all.h"
 
 /* "type/webspace/item" → what is there: a letter, 'y' is right. */

@@ -1,5 +1,5 @@
 /* Names of lines and masters: each can be taken apart again, and nothing else can. */
-#include "reconcile/services/php.h"
+#include "reconcile/services/php/php.h"
 
 #include <errno.h>
 #include <stdio.h>

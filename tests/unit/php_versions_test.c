@@ -8,7 +8,7 @@
 
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
-#include "reconcile/services/php.h"
+#include "reconcile/services/php/php.h"
 #include "tests/unit/cmocka_all.h"
 
 static char folder[] = "/tmp/versions.XXXXXX";

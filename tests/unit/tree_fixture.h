@@ -23,9 +23,9 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/put.h"
-#include "reconcile/namespace.h"
 #include "reconcile/ownership.h"
 #include "reconcile/resource.h"
+#include "reconcile/tree/namespace.h"
 #include "tests/unit/cmocka_all.h"
 
 #define TREE_UID(i) (20001u + (unsigned)(i))

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "agent/base/own.h"
-#include "reconcile/services/listener.h"
-#include "reconcile/services/verify.h"
+#include "reconcile/services/nginx/listener.h"
+#include "reconcile/services/nginx/verify.h"
 #include "tests/unit/cmocka_all.h"
 
 static const struct {

@@ -1,0 +1,197 @@
+/*
+ * A table from name to id, and a bit for each id of the range that some name
+ * ever had. Ten thousand names cost less than a megabyte, and only on hosts
+ * that make accounts.
+ */
+#include "reconcile/accounts/ledger.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/memory.h"
+#include "agent/base/own.h"
+#include "agent/base/path.h"
+#include "agent/base/put.h"
+#include "agent/base/table.h"
+
+#define RANGE_MAX  (1u << 20)
+#define LEDGER_MAX (64u << 20)
+
+struct ledger {
+	char *state_dir;
+	unsigned min, max;
+	bool loaded;
+	struct table ids; /* name → id, as a pointer's value */
+	unsigned char *used;
+	unsigned next; /* no id below it is free */
+	struct buf unwritten;
+	size_t whole_bytes; /* of the file: whole lines */
+	bool torn;          /* … half a line follows */
+};
+
+struct ledger *ledger_new(const char *state_dir, unsigned min, unsigned max)
+{
+	struct ledger *l = memory_new(sizeof *l);
+
+	l->state_dir = memory_dup(state_dir);
+	l->min = min;
+	l->max = max - min < RANGE_MAX ? max : min + RANGE_MAX - 1;
+	l->used = memory_new((l->max - l->min) / 8 + 1);
+	l->next = min;
+	return l;
+}
+
+void ledger_free(struct ledger *l)
+{
+	if (!l)
+		return;
+	table_clear(&l->ids);
+	buf_clear(&l->unwritten);
+	free(l->used);
+	free(l->state_dir);
+	free(l);
+}
+
+static bool in_range(const struct ledger *l, id_t id)
+{
+	return id >= l->min && id <= l->max;
+}
+
+static bool is_used(const struct ledger *l, id_t id)
+{
+	return in_range(l, id) && (l->used[(id - l->min) / 8] >> (id - l->min) % 8 & 1);
+}
+
+static void ledger_take(struct ledger *l, const char *name, id_t id)
+{
+	(void)table_set(&l->ids, name, (void *)(uintptr_t)id);
+	if (in_range(l, id))
+		l->used[(id - l->min) / 8] |= (unsigned char)(1u << (id - l->min) % 8);
+}
+
+static void ledger_parse(struct ledger *l, char *text, size_t len)
+{
+	char *rest = text, *line;
+
+	l->whole_bytes = len;
+	while (l->whole_bytes > 0 && text[l->whole_bytes - 1] != '\n')
+		l->whole_bytes--;
+	l->torn = l->whole_bytes != len;
+	while ((line = strsep(&rest, "\n"))) {
+		char *name = strsep(&line, " "), *end;
+		unsigned long id = line ? strtoul(line, &end, 10) : 0;
+
+		if (rest && id > 0 && id < UINT32_MAX && *end == '\0')
+			ledger_take(l, name, (id_t)id);
+	}
+}
+
+/* The groups of home directories whose name the ledger lacks. */
+static void homes_read(struct ledger *l, int home_root)
+{
+	autodir DIR *d = NULL;
+	int fd = home_root < 0 ? -1 : openat(home_root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	d = fd < 0 ? NULL : fdopendir(fd);
+	for (const struct dirent *entry; d && (entry = readdir(d));) {
+		struct stat st;
+
+		if (entry->d_name[0] == '.' || table_get(&l->ids, entry->d_name) ||
+		    fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (S_ISDIR(st.st_mode) && st.st_uid == 0 && in_range(l, st.st_gid) &&
+		    !is_used(l, st.st_gid))
+			ledger_take(l, entry->d_name, st.st_gid);
+	}
+}
+
+static int ledger_load(struct ledger *l, int home_root, struct err *e)
+{
+	autofree char *text = NULL;
+	autofd int dir = -1;
+	size_t len = 0;
+	int r;
+
+	if (l->loaded)
+		return 0;
+	dir = path_open_dir(l->state_dir, e);
+	if (dir < 0)
+		return dir;
+	r = path_read(dir, "ids", LEDGER_MAX, &text, &len, e);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == 0)
+		ledger_parse(l, text, len);
+	homes_read(l, home_root);
+	l->loaded = true;
+	return 0;
+}
+
+static void ledger_add(struct ledger *l, const char *name, id_t id)
+{
+	buf_printf(&l->unwritten, "%s %u\n", name, (unsigned)id);
+	ledger_take(l, name, id);
+}
+
+int ledger_choose(struct ledger *l, struct accounts *a, int home_root, const char *name,
+		  id_t *ret_id, struct err *e)
+{
+	id_t own;
+	int r = ledger_load(l, home_root, e);
+
+	if (r < 0)
+		return r;
+	own = (id_t)(uintptr_t)table_get(&l->ids, name);
+	if (own && in_range(l, own) && !accounts_id_taken(a, own)) {
+		*ret_id = own;
+		return 0;
+	}
+	while (l->next <= l->max && (is_used(l, l->next) || accounts_id_taken(a, l->next)))
+		l->next++;
+	if (l->next > l->max)
+		return err_set(e, ENOSPC, "no id between %u and %u is left", l->min, l->max);
+	*ret_id = l->next++;
+	ledger_add(l, name, *ret_id);
+	return 0;
+}
+
+int ledger_note(struct ledger *l, int home_root, const char *name, id_t id, struct err *e)
+{
+	int r = ledger_load(l, home_root, e);
+
+	if (r == 0 && (id_t)(uintptr_t)table_get(&l->ids, name) != id)
+		ledger_add(l, name, id);
+	return r;
+}
+
+int ledger_write(struct ledger *l, struct err *e)
+{
+	autofree char *path = NULL;
+	autofd int fd = -1;
+	int r = 0;
+
+	if (l->unwritten.len == 0)
+		return 0;
+	path = memory_printf("%s/ids", l->state_dir);
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return err_sys(e, "%s", path);
+	if (l->torn && ftruncate(fd, (off_t)l->whole_bytes) < 0)
+		r = err_sys(e, "drop half a line");
+	if (r == 0)
+		r = put_all(fd, l->unwritten.data, l->unwritten.len, e);
+	if (r < 0)
+		return err_in(e, "%s", path);
+	if (fdatasync(fd) < 0)
+		return err_sys(e, "%s", path);
+	l->torn = false;
+	buf_reset(&l->unwritten);
+	return 0;
+}

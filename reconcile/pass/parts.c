@@ -1,0 +1,134 @@
+/*
+ * Types and services over a world that is ready: opened in order, closed in
+ * reverse. What services tell passes through here on its way out.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/memory.h"
+#include "reconcile/pass/pass.h"
+
+/* A daemon that fails each time it is tried says the same each time. */
+static bool was_told(struct reconcile *r, const struct report *report)
+{
+	const char *unit = report->resource ? report->resource : "";
+	char *before;
+
+	if (report->kind == REPORT_PUBLISHED)
+		free(table_take(&r->told_faults, unit));
+	if (report->kind != REPORT_HOST_FAULT && report->kind != REPORT_ROLLED_BACK)
+		return false;
+	before = table_get(&r->told_faults, unit);
+	if (before && report->text && strcmp(before, report->text) == 0)
+		return true;
+	free(table_set(&r->told_faults, unit, memory_dup(report->text ? report->text : "")));
+	return false;
+}
+
+/* What a unit says about a member is about that webspace. */
+static void on_service_report(const struct report *report, void *data)
+{
+	struct reconcile *r = data;
+	struct report full = *report;
+
+	if (!full.subject && full.item)
+		full.subject = reconcile_subject(r, full.item);
+	if (!was_told(r, report))
+		pass_report(r, &full);
+	r->told_idle = false;
+	schedule_poll(r);
+}
+
+static void on_service_condition(const char *webspace, enum condition_type type,
+				 enum condition_status status, const char *reason,
+				 const char *message, void *data)
+{
+	struct reconcile *r = data;
+	struct progress *p = table_get(&r->subjects, webspace);
+
+	if (!p || p->subject.going)
+		return;
+	condition_set(p, type, status, reason, message, clock_wall());
+	/* Within a slice its end reports, all at once. */
+	if (!r->in_slice)
+		condition_report(p);
+}
+
+static int services_open(struct reconcile *r, struct err *e)
+{
+	const struct service_config config = {
+		.host = r->config.host,
+		.loop = r->config.loop,
+		.manager = r->has_manager ? &r->manager : NULL,
+		.accounts = r->world.accounts,
+		.store = r->world.store,
+		.webspaces = &r->subjects,
+		.dry = r->config.dry,
+		.report = on_service_report,
+		.condition = on_service_condition,
+		.data = r,
+	};
+
+	for (; r->n_open_services < r->parts.n_services; r->n_open_services++) {
+		size_t i = r->n_open_services;
+		int result = r->parts.services[i]->open(&config, &r->services[i], e);
+
+		if (result < 0)
+			return err_in(e, "%s", r->parts.services[i]->name);
+	}
+	return 0;
+}
+
+static int types_open(struct reconcile *r, struct err *e)
+{
+	for (; r->n_open_types < r->parts.n_types; r->n_open_types++) {
+		size_t i = r->n_open_types;
+		const struct resource_type *type = r->parts.types[i];
+		int result = type->open ? type->open(&r->world, &r->type_states[i], e) : 0;
+
+		if (result < 0)
+			return err_in(e, "%s", type->name);
+	}
+	return 0;
+}
+
+int parts_open(struct reconcile *r, struct err *e)
+{
+	int result;
+
+	r->world.arena = &r->arena;
+	r->world.now_usec = clock_usec();
+	r->world.wall = clock_wall();
+	schedule_open(r);
+	result = types_open(r, e);
+	if (result == 0)
+		result = services_open(r, e);
+	if (result < 0)
+		parts_close(r);
+	return result;
+}
+
+void parts_close(struct reconcile *r)
+{
+	struct table_entry *it;
+
+	while (r->n_open_services > 0) {
+		r->n_open_services--;
+		r->parts.services[r->n_open_services]->close(r->services[r->n_open_services]);
+	}
+	while (r->n_open_types > 0) {
+		const struct resource_type *type = r->parts.types[--r->n_open_types];
+
+		if (type->close)
+			type->close(r->type_states[r->n_open_types]);
+	}
+	table_each (&r->subjects, it)
+		progress_free(it->value);
+	table_clear(&r->subjects);
+	table_each (&r->told_faults, it)
+		free(it->value);
+	table_clear(&r->told_faults);
+	schedule_close(r);
+	arena_clear(&r->arena);
+}

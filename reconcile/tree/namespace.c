@@ -1,0 +1,192 @@
+/*
+ * No process is needed to make a namespace: the agent itself unshares, takes a
+ * descriptor of where it is, goes back, gives the namespace its name, and enters
+ * it again. The name is a bind of that descriptor, which the kernel allows only
+ * on a mount that does not propagate: else the name would appear inside the
+ * very namespace it keeps alive.
+ */
+#include "reconcile/tree/namespace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "agent/base/memory.h"
+#include "agent/base/own.h"
+#include "agent/base/path.h"
+
+/* A process is in one mount namespace, so this is the process's, not a caller's. */
+static int outside = -1;
+
+int namespace_outside(void)
+{
+	return outside;
+}
+
+static bool is_mount_root(const char *path)
+{
+	struct statx sx;
+
+	return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &sx) == 0 &&
+	       (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+/* -ENOENT: nothing there that is a mount namespace. */
+static int named_open(const char *name)
+{
+	autofd int fd = open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct statfs fs;
+
+	if (fd < 0)
+		return -errno;
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != NSFS_MAGIC ||
+	    ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNS)
+		return -ENOENT;
+	return take_fd(fd);
+}
+
+static int enter(int ns, struct err *e)
+{
+	if (setns(ns, CLONE_NEWNS) < 0)
+		return err_sys(e, "setns");
+	if (chdir("/") < 0)
+		return err_sys(e, "chdir /");
+	return 0;
+}
+
+/*
+ * The home tree as a mount of its own that takes part in nothing: what is
+ * mounted on the host over or below it later cannot slip under our mounts.
+ */
+static int own_home(const char *home, struct err *e)
+{
+	int r = path_make_dirs(home, 0755, e);
+
+	if (r < 0)
+		return r;
+	if (!is_mount_root(home) && mount(home, home, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return err_sys(e, "bind %s on itself", home);
+	if (mount(NULL, home, NULL, MS_PRIVATE | MS_REC, NULL) < 0)
+		return err_sys(e, "make %s private", home);
+	return 0;
+}
+
+/* RUN_DIR/ns as a private mount, and in it an empty file `mnt` for the name. */
+static int prepare_name(const char *dir, const char *name, struct err *e)
+{
+	autofd int fd = -1;
+	int r = path_make_dirs(dir, 0700, e);
+
+	if (r < 0)
+		return r;
+	if (!is_mount_root(dir) && mount(dir, dir, NULL, MS_BIND, NULL) < 0)
+		return err_sys(e, "bind %s on itself", dir);
+	if (mount(NULL, dir, NULL, MS_PRIVATE, NULL) < 0)
+		return err_sys(e, "make %s private", dir);
+	while (is_mount_root(name))
+		if (umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+			return err_sys(e, "umount %s", name);
+	fd = open(name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 ? err_sys(e, "make %s", name) : 0;
+}
+
+/* Leaves us where we were; a descriptor of a new namespace, all slave. */
+static int unshare_and_return(struct err *e)
+{
+	autofd int before = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	autofd int made = -1;
+	int r = 0;
+
+	if (before < 0)
+		return err_sys(e, "/proc/self/ns/mnt");
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_sys(e, "unshare");
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		r = err_sys(e, "make / a slave");
+	if (r == 0) {
+		made = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+		if (made < 0)
+			r = err_sys(e, "/proc/self/ns/mnt");
+	}
+	if (enter(before, r < 0 ? NULL : e) < 0 && r == 0)
+		r = -EIO;
+	return r < 0 ? r : take_fd(made);
+}
+
+/*
+ * A namespace can only be named in an older one, or the two could hold each
+ * other for ever (EINVAL). The kernel tells by their numbers, which since 6.18
+ * each processor takes from a batch of its own: a new one may look older.
+ */
+static int make_and_bind(const char *name, struct err *e)
+{
+	autofd int ns = unshare_and_return(e);
+
+	if (ns < 0)
+		return ns;
+	if (mount(path_of_fd(ns).text, name, NULL, MS_BIND, NULL) < 0)
+		return err_sys(e, "bind the namespace on %s", name);
+	return take_fd(ns);
+}
+
+/* So it is made on one processor after the other until it looks new. */
+static int make_on_any_cpu(const char *name, struct err *e)
+{
+	cpu_set_t allowed, one;
+	int r = make_and_bind(name, e);
+
+	if (r != -EINVAL || sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		return r;
+	for (size_t cpu = 0; r == -EINVAL && cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (sched_setaffinity(0, sizeof(one), &one) == 0)
+			r = make_and_bind(name, e);
+	}
+	(void)sched_setaffinity(0, sizeof(allowed), &allowed);
+	return r;
+}
+
+static int make_named(const char *dir, const char *name, struct err *e)
+{
+	int r = prepare_name(dir, name, e);
+
+	return r < 0 ? r : make_on_any_cpu(name, e);
+}
+
+int namespace_enter(const struct host *host, bool create, bool *ret_in, struct err *e)
+{
+	autofree char *dir = memory_printf("%s/ns", host->run_dir);
+	autofree char *name = memory_printf("%s/ns/mnt", host->run_dir);
+	autofd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	autofd int ns = named_open(name);
+	int r;
+
+	*ret_in = false;
+	if (ns < 0 && !create)
+		return 0;
+	if (ns < 0)
+		ns = make_named(dir, name, e);
+	if (ns < 0)
+		return err_in(e, "mount namespace");
+	r = enter(ns, e);
+	if (r == 0 && create)
+		r = own_home(host->home_root, e);
+	if (r < 0)
+		return err_in(e, "mount namespace");
+	if (outside >= 0)
+		close(outside);
+	outside = take_fd(root);
+	*ret_in = true;
+	return 0;
+}
