@@ -18,6 +18,7 @@ struct daemon_spec {
 	const char *const *env;  /* for direct; NULL-ended, or NULL */
 	const char *
 		pid_file; /* that the daemon writes itself; by it a restarted agent finds it again */
+	pid_t pid; /* for adopt, when known from elsewhere: looked at in place of the pid file's */
 	const char *log_file; /* stdout and stderr of a direct daemon are appended there */
 };
 

@@ -261,7 +261,7 @@ static bool has_ended(int pidfd)
 static int direct_adopt(void *manager, const struct daemon_spec *spec, daemon_ended_fn *ended,
 			void *data, struct daemon **ret, struct err *e)
 {
-	pid_t pid = spec->pid_file ? read_pid(spec->pid_file) : 0;
+	pid_t pid = spec->pid > 0 ? spec->pid : spec->pid_file ? read_pid(spec->pid_file) : 0;
 	autofd int fd = pid > 0 ? pidfd_open(pid, 0) : -1;
 	struct direct_daemon *d;
 

@@ -177,7 +177,7 @@ static int systemd_adopt(void *manager, const struct daemon_spec *spec, daemon_e
 			 void *data, struct daemon **ret, struct err *e)
 {
 	struct systemd_daemon *d = daemon_new(manager, spec, ended, data);
-	pid_t pid = read_pid(spec->pid_file);
+	pid_t pid = spec->pid > 0 ? spec->pid : read_pid(spec->pid_file);
 
 	if (pid <= 0 || follow(d, pid) < 0) {
 		daemon_free(d);

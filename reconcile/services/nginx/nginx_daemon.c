@@ -3,6 +3,10 @@
  * configuration does not see: a port that somebody else has, and a socket file
  * that a killed nginx left. Both are looked at before each start; a port gets a
  * moment, because the workers of a killed master may still be on their way out.
+ *
+ * An nginx that was still starting when its agent died is found late: by its pid
+ * file, or as the holder of the socket. So one is looked for before each start
+ * and after each that failed, and an answer counts only if ours has given it.
  */
 #include "reconcile/services/nginx/nginx_daemon.h"
 
@@ -38,6 +42,7 @@ struct nginx_daemon {
 	const char *argv[6];
 	struct daemon *process; /* NULL: none that we know */
 	struct verify *question;
+	pid_t questioned;      /* who listened where it was asked */
 	uint64_t serves;       /* its last answer, 0: none yet */
 	uint64_t serves_since; /* the first of the answers that were the same since */
 	uint64_t hand_over;    /* how long answers have to be the same */
@@ -111,9 +116,12 @@ static int places_make(const struct host *h, struct err *e)
 static void heard(uint64_t generation, void *data)
 {
 	struct nginx_daemon *d = data;
-	bool news = !d->asked || generation != d->serves;
+	bool news;
 
 	d->question = NULL;
+	if (!d->process || d->questioned != d->process->pid)
+		generation = 0; /* another's answer */
+	news = !d->asked || generation != d->serves;
 	if (news)
 		d->serves_since = clock_usec();
 	d->serves = generation;
@@ -127,8 +135,10 @@ static void ask(struct nginx_daemon *d)
 {
 	struct err e;
 
-	if (!d->question && d->process)
-		(void)verify_ask(d->config.loop, d->socket, heard, d, &d->question, &e);
+	if (d->question || !d->process)
+		return;
+	if (verify_ask(d->config.loop, d->socket, heard, d, &d->question, &e) == 0)
+		d->questioned = verify_holder(d->question);
 }
 
 /* Starting ----------------------------------------------------------- */
@@ -136,15 +146,85 @@ static void ask(struct nginx_daemon *d)
 static void ended(struct daemon *process, const char *how, void *data)
 {
 	struct nginx_daemon *d = data;
-	bool served = d->serves != 0;
+	bool served = d->serves != 0, asked = d->asked;
 
 	(void)process;
 	d->process = NULL;
 	d->serves = 0;
+	d->asked = true;
 	verify_drop(take_ptr(d->question));
 	snprintf(d->how, sizeof(d->how), "%s", how);
 	if (served)
 		d->config.died(d->how, d->config.data);
+	else if (!asked) /* somebody may wait for what will not be said any more */
+		d->config.answered(d->config.data);
+}
+
+static struct daemon_spec spec_of(struct nginx_daemon *d)
+{
+	return (struct daemon_spec){
+		.unit = "webspaces-nginx.service",
+		.argv = d->argv,
+		.pid_file = d->pid_file,
+		.log_file = d->log_file,
+	};
+}
+
+/* One that listens already but does not catch SIGHUP yet would die of it. */
+static bool catches_hup(pid_t pid)
+{
+	char path[40], line[200];
+	unsigned long long caught = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "SigCgt: %llx", &caught) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return caught >> (SIGHUP - 1) & 1;
+}
+
+/* The process that made the socket listen, which is a master, not its workers; 0: none. */
+static pid_t socket_holder(struct nginx_daemon *d)
+{
+	struct verify *v;
+	struct err e;
+	pid_t pid;
+
+	if (verify_ask(d->config.loop, d->socket, NULL, NULL, &v, &e) < 0)
+		return 0;
+	pid = verify_holder(v);
+	verify_drop(v);
+	return pid;
+}
+
+/* Finds one of our configuration that runs: by its pid file, or as holder of the socket. */
+static bool adopt(struct nginx_daemon *d)
+{
+	struct manager *m = d->config.manager;
+	struct daemon_spec spec = spec_of(d);
+	struct err e;
+
+	if (m->type->adopt(m->self, &spec, ended, d, &d->process, &e) == 0)
+		return true;
+	spec.pid = socket_holder(d);
+	if (spec.pid > 1 && catches_hup(spec.pid) &&
+	    m->type->adopt(m->self, &spec, ended, d, &d->process, &e) == 0)
+		return true;
+	d->process = NULL;
+	return false;
+}
+
+static int reload(struct nginx_daemon *d, struct err *e)
+{
+	struct manager *m = d->config.manager;
+
+	d->ports_until = 0;
+	d->hand_over = HAND_OVER;
+	return m->type->signal(m->self, d->process, SIGHUP, e);
 }
 
 /* A socket file that nobody answers at keeps nginx from starting. */
@@ -174,16 +254,6 @@ static int ports_check(const struct text_list *addresses, struct err *e)
 	return r;
 }
 
-static struct daemon_spec spec_of(struct nginx_daemon *d)
-{
-	return (struct daemon_spec){
-		.unit = "webspaces-nginx.service",
-		.argv = d->argv,
-		.pid_file = d->pid_file,
-		.log_file = d->log_file,
-	};
-}
-
 static int start(struct nginx_daemon *d, struct err *e)
 {
 	const struct host *h = d->config.host;
@@ -191,6 +261,8 @@ static int start(struct nginx_daemon *d, struct err *e)
 	struct daemon_spec spec = spec_of(d);
 	int r = places_make(h, e);
 
+	if (r == 0 && adopt(d))
+		return reload(d, e);
 	if (r == 0)
 		r = remove_stale_socket(d, e);
 	if (r == 0)
@@ -206,12 +278,11 @@ static int start(struct nginx_daemon *d, struct err *e)
 
 int nginx_daemon_load(struct nginx_daemon *d, struct err *e)
 {
-	struct manager *m = d->config.manager;
 	int r;
 
-	d->hand_over = d->process ? HAND_OVER : 0;
 	if (d->process)
-		return m->type->signal(m->self, d->process, SIGHUP, e);
+		return reload(d, e);
+	d->hand_over = 0;
 	r = start(d, e);
 	if (r != -EADDRINUSE)
 		return r;
@@ -231,8 +302,8 @@ int nginx_daemon_probe(struct nginx_daemon *d, uint64_t generation, struct err *
 		}
 		return 0;
 	}
-	if (!d->process)
-		return err_set(e, ECONNREFUSED, "nginx: %s", d->how);
+	if (!d->process) /* it may have lost against one that was not to be seen yet */
+		return adopt(d) ? reload(d, e) : err_set(e, ECONNREFUSED, "nginx: %s", d->how);
 	if (d->serves == generation && clock_usec() - d->serves_since >= d->hand_over)
 		return 1;
 	ask(d);
@@ -267,20 +338,6 @@ void nginx_daemon_stop(struct nginx_daemon *d)
 
 /* Opening ------------------------------------------------------------ */
 
-static void adopt(struct nginx_daemon *d)
-{
-	struct manager *m = d->config.manager;
-	struct daemon_spec spec = spec_of(d);
-	struct err e;
-
-	if (m->type->adopt(m->self, &spec, ended, d, &d->process, &e) < 0) {
-		d->process = NULL;
-		return;
-	}
-	ask(d);
-	d->asked = d->question == NULL; /* nobody answers there: that is an answer */
-}
-
 int nginx_daemon_open(const struct nginx_daemon_config *config, struct nginx_daemon **ret,
 		      struct err *e)
 {
@@ -299,7 +356,10 @@ int nginx_daemon_open(const struct nginx_daemon_config *config, struct nginx_dae
 	memcpy(d->argv,
 	       (const char *[]){ h->nginx.binary, "-c", d->conf, "-g", "daemon off;", NULL },
 	       sizeof(d->argv));
-	adopt(d);
+	if (adopt(d)) {
+		ask(d);
+		d->asked = d->question == NULL; /* nobody answers there: that is an answer */
+	}
 	*ret = d;
 	return 0;
 }

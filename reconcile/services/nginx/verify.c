@@ -56,6 +56,14 @@ void verify_drop(struct verify *v)
 	free(v);
 }
 
+pid_t verify_holder(const struct verify *v)
+{
+	struct ucred who = { 0 };
+	socklen_t len = sizeof(who);
+
+	return getsockopt(v->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ? 0 : who.pid;
+}
+
 static void done(struct verify *v, uint64_t generation)
 {
 	verify_fn *fn = v->fn;

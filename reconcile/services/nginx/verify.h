@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "agent/base/err.h"
 #include "agent/base/loop.h"
@@ -18,6 +19,8 @@ typedef void verify_fn(uint64_t generation, void *data);
 /* fn is not called from within. < 0: nobody can be asked (-ECONNREFUSED, -ENOENT, -EAGAIN), fn is not called. */
 int verify_ask(struct loop *l, const char *socket_path, verify_fn *fn, void *data,
 	       struct verify **ret, struct err *e);
+/* The process that listens there, 0: not known. */
+pid_t verify_holder(const struct verify *v);
 /* fn is not called any more. */
 void verify_drop(struct verify *v);
 
