@@ -176,14 +176,21 @@ def assert_converged(host, wanted):
 
 
 def assert_quiet(host):
-    """Another look at everything writes nothing and says nothing."""
-    time.sleep(1)
+    """Another look at everything writes nothing and says nothing, once the last that was in flight
+    has ended: a master that still finishes its requests keeps what it reads until then."""
+    wait_for("nothing in flight", lambda: stays_the_same(host, 1.5), 30)
     before, said = listing(host), host.journal()
     host.agent.send_signal(signal.SIGHUP)
     time.sleep(2)
     after = listing(host)
     assert {path for path in {*before, *after} if before.get(path) != after.get(path)} == set()
     assert host.journal() == said
+
+
+def stays_the_same(host, seconds):
+    before = listing(host), host.journal()
+    time.sleep(seconds)
+    return before == (listing(host), host.journal())
 
 
 def test_fifty_kills_in_a_storm_leave_what_the_files_say(make_host):  # promise 3, A3 B1 D3 D4 G1 G5
