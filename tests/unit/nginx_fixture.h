@@ -40,6 +40,7 @@ static struct {
 	void *service;
 	struct webspace *webspaces[MANY];
 	int counts[REPORT_IDLE + 1];
+	pid_t left; /* one that the pid file may not name */
 	char fault[600], reason[40], message[600];
 } t;
 
@@ -165,6 +166,8 @@ static int teardown(void **state)
 	close_agent();
 	if (pid > 1)
 		kill(-pid, SIGKILL);
+	if (t.left > 1 && t.left != pid)
+		kill(-t.left, SIGKILL);
 	for (int i = 0; i < MANY; i++)
 		if (t.webspaces[i])
 			webspace_free(t.webspaces[i]);
