@@ -14,7 +14,8 @@ import time
 from crowd import Crowd
 from host import wait_for
 
-SETTINGS = "reconcile = { removal_grace_s = 0; }; defaults = { site = { redirect_https = false; }; };"
+# What a kill cut short may wait for the next look at everything.
+SETTINGS = "reconcile = { removal_grace_s = 0; full_pass_s = 10; }; defaults = { site = { redirect_https = false; }; };"
 PAGE = "<?php echo ini_get('memory_limit'), ' ', __FILE__, ' ', $_SERVER['USER'];"
 NAMES = [f"w{n}" for n in range(12)]
 
