@@ -177,8 +177,9 @@ def assert_converged(host, wanted):
 
 
 def assert_quiet(host):
-    """Another look at everything writes nothing and says nothing, once the last that was in flight
-    has ended: a master that still finishes its requests keeps what it reads until then."""
+    """The second of two looks at everything writes nothing and says nothing, once the last that was in
+    flight has ended: a master that still finishes its requests keeps what it reads until then."""
+    host.agent.send_signal(signal.SIGHUP)
     wait_for("nothing in flight", lambda: stays_the_same(host, 1.5), 30)
     before, said = listing(host), host.journal()
     host.agent.send_signal(signal.SIGHUP)
