@@ -140,17 +140,24 @@ static int add(struct store *s, const char *webspace, const char *site, const st
 	return add_generation(s, dir, made ? 1 : last_generation(dir) + 1, pair, e);
 }
 
+/* There is a key of that generation, with the rights that we give. */
+static bool key_is_in_order(const struct store *s, const struct place *p, unsigned generation)
+{
+	struct stat st;
+	char path[400];
+
+	snprintf(path, sizeof path, "%s/%u/key.pem", p->site, generation);
+	return generation && fstatat(s->certs, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       !store_key_is_odd(s, &st);
+}
+
 /* The live key, if it is one that we made, is in order, and goes with a certificate of ours or with none. */
 static bool key_is_good(struct store *s, const struct place *p, unsigned generation,
 			const struct pair *live)
 {
 	struct certificate c;
-	struct stat st;
-	char path[400];
 
-	snprintf(path, sizeof path, "%s/%u/key.pem", p->site, generation);
-	if (!generation || fstatat(s->certs, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    store_key_is_odd(s, &st))
+	if (!key_is_in_order(s, p, generation))
 		return false;
 	if (chain_read((struct pem){ buf_text(&live->chain), live->chain.len },
 		       (struct pem){ buf_text(&live->key), live->key.len }, NULL, 0, s->authority,
@@ -229,12 +236,8 @@ static bool same_key(const struct store *s, const struct place *p, const struct 
 {
 	autopair struct pair live = { 0 };
 	unsigned generation = store_generation(s, p);
-	struct stat st;
-	char path[400];
 
-	snprintf(path, sizeof path, "%s/%u/key.pem", p->site, generation);
-	if (!generation || fstatat(s->certs, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    store_key_is_odd(s, &st))
+	if (!key_is_in_order(s, p, generation))
 		return false;
 	store_load(s, p, generation, &live);
 	return live.key.len == pair->key.len &&

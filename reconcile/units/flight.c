@@ -445,16 +445,6 @@ static void recall(struct unit *u)
 	unit_stamp(u);
 }
 
-static bool anybody_wants(const struct unit *u)
-{
-	struct table_entry *it;
-
-	table_each (&u->members, it)
-		if (((struct member *)it->value)->want)
-			return true;
-	return false;
-}
-
 void flight_begin(struct unit *u)
 {
 	struct flight *f = &u->flight;
@@ -464,7 +454,7 @@ void flight_begin(struct unit *u)
 	f->stage = STAGE_CHECK; /* callbacks from here on see a flight */
 	recall(u);
 	suspects_gather(u);
-	if (u->config.need_members && !anybody_wants(u)) {
+	if (u->config.need_members && !unit_is_wanted(u)) {
 		halt(u);
 		return;
 	}

@@ -455,3 +455,13 @@ const char *unit_path(const struct unit *u, uint64_t generation, struct arena *a
 	return arena_printf(a, "%s/%s/%" PRIu64, u->config.host->state_dir, u->dir_name,
 			    generation);
 }
+
+bool unit_is_wanted(const struct unit *u)
+{
+	struct table_entry *it;
+
+	table_each (&u->members, it)
+		if (((struct member *)it->value)->want)
+			return true;
+	return false;
+}

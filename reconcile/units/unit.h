@@ -98,3 +98,6 @@ void suspects_quarantine(struct unit *u, size_t place);
 /* Moves the one whom the message names to place `first`; false: it names nobody. */
 bool suspects_guess(struct unit *u, size_t first, const char *message);
 void suspects_clear(struct unit *u);
+
+/* Does any member want to be part of it? */
+bool unit_is_wanted(const struct unit *u);

@@ -47,22 +47,12 @@ static void plan_member(struct unit *u, const struct member *m)
 					 .generation = u->in_force });
 }
 
-static bool anybody_wants(const struct unit *u)
-{
-	struct table_entry *it;
-
-	table_each (&u->members, it)
-		if (((struct member *)it->value)->want)
-			return true;
-	return false;
-}
-
 void unit_plan(struct unit *u)
 {
 	struct unit_file files[UNIT_FILES];
 	struct table_entry *it;
 
-	if (u->config.need_members && !anybody_wants(u))
+	if (u->config.need_members && !unit_is_wanted(u))
 		return;
 	suspects_gather(u);
 	table_each (&u->members, it) {
