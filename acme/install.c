@@ -192,7 +192,7 @@ static int issue_anew(struct store *s, const char *webspace, const char *site,
 {
 	autopair struct pair pair = { 0 };
 	struct key *k;
-	int r = key_new(&k, e);
+	int r = key_new(KEY_P256, &k, e);
 
 	if (r < 0)
 		return r;

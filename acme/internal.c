@@ -41,7 +41,7 @@ static int read_pem(int dir, const char *name, struct buf *ret, struct err *e)
 static int make_key(int dir, struct key **ret, struct err *e)
 {
 	struct buf pem = { 0 };
-	int r = key_new(ret, e);
+	int r = key_new(KEY_P256, ret, e);
 
 	if (r < 0)
 		return r;
@@ -63,6 +63,10 @@ static int get_key(int dir, bool may_make, struct key **ret, struct err *e)
 	pem_clear(&pem);
 	if (r == -EBADMSG)
 		return err_set(e, EBADMSG, "ca/ca.key is no private key: " FRESH_START);
+	if (r == 0 && key_type(*ret) != KEY_P256) {
+		key_free(*ret);
+		return err_set(e, EBADMSG, "ca/ca.key is no P-256 key: " FRESH_START);
+	}
 	if (r != -ENOENT)
 		return r;
 	if (faccessat(dir, "ca.pem", F_OK, AT_SYMLINK_NOFOLLOW) == 0)

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-#include "acme/keys.h"
+#include "acme/crypto/authority.h"
 
 /* Opens state_dir/ca (state: a descriptor of state_dir), makes what is missing if may_make. -ENOENT: there is none. */
 int internal_open(int state, bool may_make, time_t now, struct authority **ret, struct err *e);

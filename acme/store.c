@@ -156,13 +156,6 @@ unsigned store_generation(const struct store *s, const struct place *p)
 	return *end || number > INT32_MAX ? 0 : (unsigned)number;
 }
 
-void pem_clear(struct buf *b)
-{
-	if (b->data)
-		explicit_bzero(b->data, b->len);
-	buf_clear(b);
-}
-
 void pair_clear(struct pair *p)
 {
 	buf_clear(&p->chain);

@@ -1,7 +1,8 @@
 /* Inside of the store: shared by reading (store.c) and writing (install.c). */
 #pragma once
 
-#include "acme/keys.h"
+#include "acme/crypto/authority.h"
+#include "acme/crypto/chain.h"
 #include "acme/seen.h"
 
 struct store {

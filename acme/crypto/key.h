@@ -1,4 +1,4 @@
-/* Private keys and what is signed or hashed with OpenSSL; it stays within this folder. */
+/* Private keys, and what is signed with them. OpenSSL stays within this folder. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,6 +17,9 @@ struct pem {
 
 enum key_type { KEY_P256, KEY_RSA2048, KEY_RSA3072, KEY_RSA4096, KEY_OTHER };
 extern const char *const key_type_names[]; /* "ECDSA P-256", "RSA 2048" …; KEY_OTHER: "other" */
+extern const char *const key_type_words[]; /* "p256", "rsa2048" …; KEY_OTHER: "other" */
+/* By its word. KEY_OTHER: no type that we make. */
+enum key_type key_type_of_word(const char *word);
 
 struct key;
 /* P-256 takes 28 µs; RSA 4096 most of a second: not on the loop. -EINVAL: KEY_OTHER. */
@@ -36,18 +39,9 @@ int key_point(const struct key *k, unsigned char ret_x[static 32], unsigned char
 int key_sign(struct key *k, const void *data, size_t len, unsigned char ret[static 64],
 	     struct err *e);
 
-/* A signing request (RFC 2986) for these names as subjectAltName, DER as base64url. */
+/* A signing request (RFC 2986) for these names as subjectAltName, DER as base64url. -EINVAL: no names. */
 int key_request(struct key *k, const char *const *names, size_t n_names, struct buf *ret,
 		struct err *e);
-
-/* Digests */
-void digest_sha256(const void *data, size_t len, unsigned char ret[static 32]);
-void digest_hmac(const void *key, size_t key_len, const void *data, size_t len,
-		 unsigned char ret[static 32]);
-/* Without padding (RFC 4648, 5). */
-void base64url_write(const void *data, size_t len, struct buf *ret);
-/* -EBADMSG: other characters, or no whole bytes. Padding is accepted. */
-int base64url_read(const char *text, struct buf *ret, struct err *e);
 
 /* Overwrites and frees text that was secret. */
 void pem_clear(struct buf *b);

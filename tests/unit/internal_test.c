@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "acme/crypto/chain.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 
@@ -178,7 +179,7 @@ static void a_leaf_lives_ninety_days_and_no_longer_than_its_ca(void **state)
 
 	(void)state;
 	assert_int_equal(internal_open(state_dir, true, NOW, &a, NULL), 0);
-	assert_int_equal(key_new(&k, NULL), 0);
+	assert_int_equal(key_new(KEY_P256, &k, NULL), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		autobuf struct buf chain = { 0 }, key = { 0 };
 		time_t now = i ? NOW + 3640 * DAY : NOW;
