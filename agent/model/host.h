@@ -12,6 +12,8 @@
 enum manager_kind { MANAGER_AUTO, MANAGER_SYSTEMD, MANAGER_DIRECT };
 enum web_access { WEB_ACCESS_ACL, WEB_ACCESS_GROUP };
 enum nginx_instance { NGINX_OWN, NGINX_SYSTEM };
+enum acme_limits { LIMITS_AUTO, LIMITS_LETSENCRYPT, LIMITS_NONE };
+enum acme_preflight { PREFLIGHT_LOCAL, PREFLIGHT_STRICT, PREFLIGHT_OFF };
 
 struct host {
 	const char *file; /* where it was read from */
@@ -58,6 +60,19 @@ struct host {
 		struct text_list contact;
 		bool agree_tos;
 		const char *ca_file;
+		struct {
+			/* kid "": none; else one of the others is there */
+			const char *kid, *hmac_key, *hmac_key_file;
+		} eab;
+		const char *account_key; /* "": made in state_dir */
+		const char *user;        /* as whom the worker runs */
+		enum acme_limits limits;
+		enum acme_preflight preflight;
+		struct text_list addresses; /* as inet_ntop(3) writes them */
+		const char *dns_hook;       /* "": none */
+		unsigned dns_hook_timeout;  /* seconds */
+		unsigned dns_wait;          /* seconds, 0: not waited for */
+		bool wildcard;              /* then base_domain and dns_hook are there */
 	} acme;
 
 	/* The text of `defaults`, as parsed options; load.c lays it under every webspace. */

@@ -49,15 +49,24 @@ void manual_number(const struct option *o, long long n, struct buf *b)
 		buf_printf(b, "%lld", n);
 }
 
+void manual_range(const struct option *o, struct buf *b)
+{
+	manual_number(o, o->min, b);
+	for (long long n = o->min + o->step; o->step && n < o->max; n += o->step) {
+		buf_adds(b, ", ");
+		manual_number(o, n, b);
+	}
+	buf_adds(b, o->step ? ", " : " to ");
+	manual_number(o, o->max, b);
+}
+
 static void add_range(const struct option *o, struct buf *b)
 {
 	buf_adds(b, o->kind->name);
 	if (o->min == 0 && o->max == INT32_MAX)
 		return;
-	buf_adds(b, ", ");
-	manual_number(o, o->min, b);
-	buf_adds(b, " to ");
-	manual_number(o, o->max, b);
+	buf_adds(b, o->step ? ": " : ", ");
+	manual_range(o, b);
 }
 
 /* "number, 1 to 64", "acl | group", "list of ADDRESS:PORT" */
@@ -237,6 +246,8 @@ static struct json *option_json(const struct option *o)
 	if (o->max) {
 		json_put_number(j, "min", o->min);
 		json_put_number(j, "max", o->max);
+		if (o->step)
+			json_put_number(j, "step", o->step);
 	}
 	return j;
 }

@@ -88,15 +88,13 @@ static uint64_t bool_hash(const void *field, uint64_t h)
 
 static int in_range(const struct option *o, long long n, struct err *e)
 {
-	if (n >= o->min && n <= o->max)
+	if (n >= o->min && n <= o->max && (!o->step || (n - o->min) % o->step == 0))
 		return 0;
 	autobuf struct buf text = { 0 };
 
 	manual_number(o, n, &text);
-	buf_adds(&text, " is not from ");
-	manual_number(o, o->min, &text);
-	buf_adds(&text, " to ");
-	manual_number(o, o->max, &text);
+	buf_adds(&text, o->step ? " is not one of " : " is not from ");
+	manual_range(o, &text);
 	return err_set(e, EINVAL, "%s", buf_text(&text));
 }
 

@@ -50,6 +50,7 @@ struct option {
 	const char *meaning;
 	const char *sample;       /* another value worth showing; NULL: the preset will do */
 	long long min, max;       /* numbers, sizes, durations */
+	long long step;           /* … in steps from min; 0: every one */
 	const char *const *words; /* of kind_word, in the order of the enum; NULL-ended */
 	value_check *check;       /* of a text or of each element */
 	pair_check *check_pair;

@@ -36,6 +36,11 @@ static const char *const managers[] = { "auto", "systemd", "direct", NULL };
 static const char *const accesses[] = { "acl", "group", NULL };
 static const char *const instances[] = { "own", "system", NULL };
 static const char *const issuers[] = { "acme", "internal", "off", NULL };
+static const char *const limits[] = { "auto", "letsencrypt", "none", NULL };
+static const char *const preflights[] = { "local", "strict", "off", NULL };
+static const char *const challenges[] = { "auto", "http-01", "dns-01", NULL };
+static const char *const key_types[] = { "ecdsa", "rsa", "both", NULL };
+static const char *const scopes[] = { "site", "webspace", NULL };
 static const char *const states[] = { "enabled", "suspended", "disabled", NULL };
 static const char *const pms[] = { "static", "dynamic", "ondemand", NULL };
 static const char *const masters[] = { "shared", "dedicated", NULL };
@@ -148,13 +153,41 @@ const struct option options[] = {
 	{ HOST("acme.ca_file", text, acme.ca_file), .preset = "\"\"",
 	  .check = value_absolute_or_none, .form = "absolute path, or empty",
 	  .meaning = "CA certificates by which the ACME server itself is known; empty: those of the system." },
-	{ LATER("acme.eab.kid", text), .preset = "\"\"",
-	  .meaning = "External account binding: the key's identifier. Read, but not used yet." },
-	{ LATER("acme.eab.hmac_key", text), .preset = "\"\"",
-	  .meaning = "External account binding: the key, base64url. Read, but not used yet." },
-	{ LATER("acme.eab.hmac_key_file", text), .preset = "\"\"",
+	{ HOST("acme.eab.kid", text, acme.eab.kid), .preset = "\"\"", .check = value_key_id,
+	  .form = "identifier, or empty",
+	  .meaning = "External account binding, where the CA asks for it: the key's identifier. It needs the key too." },
+	{ HOST("acme.eab.hmac_key", text, acme.eab.hmac_key), .preset = "\"\"", .check = value_base64url,
+	  .form = "base64url, or empty",
+	  .meaning = "External account binding: the key. Where others may read this file, use acme.eab.hmac_key_file." },
+	{ HOST("acme.eab.hmac_key_file", text, acme.eab.hmac_key_file), .preset = "\"\"",
 	  .check = value_absolute_or_none, .form = "absolute path, or empty",
-	  .meaning = "External account binding: a file with the key. Read, but not used yet." },
+	  .meaning = "External account binding: a file with the key, base64url, in place of acme.eab.hmac_key." },
+	{ HOST("acme.account_key", text, acme.account_key), .preset = "\"\"",
+	  .check = value_absolute_or_none, .form = "absolute path, or empty",
+	  .meaning = "The account's key (PEM, P-256) when several hosts of a fleet share one account; empty: made by the "
+		     "agent in state_dir." },
+	{ HOST("acme.user", text, acme.user), .preset = "\"webspaces-acme\"",
+	  .check = value_user, .form = "user",
+	  .meaning = "The user as which the process that talks to the CA runs. It has no other rights and no keys." },
+	{ HOST("acme.limits", word, acme.limits), .preset = "\"auto\"", .words = limits,
+	  .meaning = "Which CA's rate limits are kept before they are hit. auto: Let's Encrypt's for its own directories, "
+		     "none for others." },
+	{ HOST("acme.preflight", word, acme.preflight), .preset = "\"local\"", .words = preflights,
+	  .meaning = "What is looked at before the CA is asked. local: our own listeners answer the challenge, the name has "
+		     "an address and CAA allows the CA. strict: also, an address of the name is one of this host's. off: nothing." },
+	{ HOST("acme.addresses", list, acme.addresses), .preset = "[]", .sample = "[\"192.0.2.1\", \"2001:db8::1\"]",
+	  .check = value_address, .form = "IP address",
+	  .meaning = "Further addresses that count as this host's (NAT, load balancers), for acme.preflight = \"strict\"." },
+	{ HOST("acme.dns_hook", text, acme.dns_hook), .preset = "\"\"",
+	  .check = value_absolute_or_none, .form = "absolute path, or empty",
+	  .meaning = "The program that puts TXT records into DNS and removes them, for dns-01; empty: there is no dns-01." },
+	{ HOST("acme.dns_hook_timeout", duration, acme.dns_hook_timeout), .preset = "\"120s\"", .min = 1, .max = 3600,
+	  .meaning = "How long acme.dns_hook may take." },
+	{ HOST("acme.dns_wait", duration, acme.dns_wait), .preset = "\"120s\"", .min = 0, .max = DAY,
+	  .meaning = "How long it is waited at most until a record of acme.dns_hook is seen in DNS; 0: not at all." },
+	{ HOST("acme.wildcard", flag, acme.wildcard), .preset = "false",
+	  .meaning = "One certificate for *.base_domain by dns-01, for all sites whose names are all NAME.base_domain. "
+		     "It needs base_domain and acme.dns_hook." },
 
 	{ LATER("defaults", defaults),
 	  .sample = "{ php = { memory_limit = \"64M\"; }; site = { redirect_https = false; }; }",
@@ -277,6 +310,29 @@ const struct option options[] = {
 	{ SITE("tls.key", text, tls.key), .preset = "\"\"", .sample = "\"/etc/ssl/private/example.key\"",
 	  .check = value_absolute_or_none, .form = "absolute path, or empty",
 	  .meaning = "The key of tls.certificate (PEM)." },
+	{ SITE("tls.directory", text, tls.directory), .preset = "\"\"",
+	  .sample = "\"https://acme-staging-v02.api.letsencrypt.org/directory\"",
+	  .check = value_url_or_none, .form = "URL, or empty",
+	  .meaning = "Another ACME CA's directory for this site; empty: acme.directory of the host." },
+	{ SITE("tls.challenge", word, tls.challenge), .preset = "\"auto\"", .words = challenges,
+	  .meaning = "How an ACME CA is shown that the names are ours. auto: dns-01 for names with *, http-01 for all else. "
+		     "dns-01 needs acme.dns_hook of the host." },
+	{ SITE("tls.key_type", word, tls.key_type), .preset = "\"ecdsa\"", .words = key_types,
+	  .meaning = "The keys of certificates of an ACME CA: ecdsa (P-256), rsa, or a certificate with each, of which "
+		     "a client gets the one it knows (both)." },
+	{ SITE("tls.rsa_bits", number, tls.rsa_bits), .preset = "2048", .min = 2048, .max = 4096, .step = 1024,
+	  .meaning = "The length of RSA keys for an ACME CA." },
+	{ SITE("tls.key_lifetime", duration, tls.key_lifetime), .preset = "\"365d\"", .min = 0, .max = 3650 * DAY,
+	  .meaning = "When a key is older than this, the next renewal by an ACME CA makes a new one; 0: never." },
+	{ SITE("tls.profile", text, tls.profile), .preset = "\"\"", .sample = "\"shortlived\"",
+	  .check = value_word, .form = "word, or empty",
+	  .meaning = "The profile of certificates that the ACME CA is asked for; empty: the one it chooses." },
+	{ SITE("tls.preferred_chain", text, tls.preferred_chain), .preset = "\"\"", .sample = "\"ISRG Root X1\"",
+	  .form = "common name, or empty",
+	  .meaning = "Where an ACME CA offers several chains: the common name of the root or intermediate that the chain "
+		     "shall lead to. Empty, or none does: the first." },
+	{ SITE("tls.scope", word, tls.scope), .preset = "\"site\"", .words = scopes,
+	  .meaning = "site: a certificate of an ACME CA for this site. webspace: one for all sites of the webspace that say so." },
 };
 /* clang-format on */
 const size_t n_options = ELEMENTS(options);

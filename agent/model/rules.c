@@ -98,8 +98,55 @@ static void check_places(const struct rules *r, const struct host *h)
 			broken(r, "base", "the whole host is not to be copied");
 }
 
+static void check_binding(const struct rules *r, const struct host *h)
+{
+	bool key = *h->acme.eab.hmac_key, file = *h->acme.eab.hmac_key_file;
+
+	if (key && file)
+		broken(r, "acme.eab.hmac_key_file", "there is acme.eab.hmac_key too: one of them");
+	else if (*h->acme.eab.kid && !key && !file)
+		broken(r, "acme.eab.kid",
+		       "needs its key: acme.eab.hmac_key or acme.eab.hmac_key_file");
+	else if (!*h->acme.eab.kid && (key || file))
+		broken(r, key ? "acme.eab.hmac_key" : "acme.eab.hmac_key_file",
+		       "there is no acme.eab.kid to go with it");
+}
+
+/* Root reads or starts these: not from where a user could put another in their place. */
+static void check_acme_files(const struct rules *r, const struct host *h)
+{
+	const struct {
+		const char *key, *path;
+	} files[] = {
+		{ "acme.ca_file", h->acme.ca_file },
+		{ "acme.eab.hmac_key_file", h->acme.eab.hmac_key_file },
+		{ "acme.account_key", h->acme.account_key },
+		{ "acme.dns_hook", h->acme.dns_hook },
+	};
+
+	for (size_t i = 0; i < ELEMENTS(files); i++)
+		if (*files[i].path && is_within(files[i].path, h->home_root))
+			broken(r, files[i].key, "lies in home_root, where users may exchange it");
+}
+
+static void check_acme(const struct rules *r, const struct host *h)
+{
+	check_binding(r, h);
+	check_acme_files(r, h);
+	if (strcmp(h->acme.user, "root") == 0)
+		broken(r, "acme.user", "a user without rights, not root");
+	if (strcmp(h->acme.user, h->web_user) == 0)
+		broken(r, "acme.user", "the same as web_user, which reads the keys of the sites");
+	if (h->acme.wildcard && !*h->base_domain)
+		broken(r, "acme.wildcard", "needs base_domain");
+	if (h->acme.wildcard && !*h->acme.dns_hook)
+		broken(r, "acme.wildcard",
+		       "needs acme.dns_hook: only dns-01 certifies *.base_domain");
+}
+
 void rules_host(const struct rules *r, const struct host *h)
 {
+	check_acme(r, h);
 	check_ids(r, h);
 	check_listeners(r, h);
 	check_places(r, h);
@@ -160,6 +207,29 @@ static void check_site(const struct rules *r, const struct site *s, size_t i)
 	broken(r, key,
 	       *s->tls.key ? "there is no tls.certificate to go with it"
 			   : "there is no tls.key to go with it");
+}
+
+static bool has_wildcard(const struct site *s)
+{
+	for (size_t i = 0; i < s->names.count; i++)
+		if (s->names.items[i][0] == '*')
+			return true;
+	return false;
+}
+
+/* What was said and cannot be done: with auto, a wildcard without a hook has to do without the CA. */
+static void check_challenge(const struct rules *r, const struct host *h, const struct site *s,
+			    size_t i)
+{
+	char key[64];
+
+	if (s->tls.issuer != ISSUER_ACME || *s->tls.certificate)
+		return;
+	snprintf(key, sizeof(key), "sites[%zu].tls.challenge", i);
+	if (s->tls.challenge == TLS_CHALLENGE_DNS_01 && !*h->acme.dns_hook)
+		broken(r, key, "dns-01 needs acme.dns_hook of the host");
+	if (s->tls.challenge == TLS_CHALLENGE_HTTP_01 && has_wildcard(s))
+		broken(r, key, "http-01 certifies no name with *: that takes dns-01");
 }
 
 static bool is_named_before(const struct webspace *w, size_t site, size_t name)
@@ -250,8 +320,10 @@ void rules_webspace(const struct rules *r, const struct host *h, const struct we
 	check_sizes(r, &w->php);
 	check_paths(r, &w->php);
 	check_socket(r, h, w);
-	for (size_t i = 0; i < w->n_sites; i++)
+	for (size_t i = 0; i < w->n_sites; i++) {
 		check_site(r, &w->sites[i], i);
+		check_challenge(r, h, &w->sites[i], i);
+	}
 	check_names(r, w);
 	check_binds(r, h, w);
 	check_own_files(r, h, w);

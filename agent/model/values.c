@@ -5,6 +5,7 @@
  */
 #include "agent/model/values.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,9 +228,47 @@ int value_url(struct arena *a, const char *text, const char **ret, struct err *e
 {
 	(void)a;
 	*ret = text;
-	if (strncmp(text, "https://", 8) == 0 && text[8] && is_printable(text, "\"\\<>^`{|}"))
-		return 0;
-	return err_set(e, EINVAL, "a URL here begins with https://");
+	if (strncmp(text, "https://", 8) != 0)
+		return err_set(e, EINVAL, "a URL here begins with https://");
+	if (!text[8] || strchr("/:?#@", text[8]) || !is_printable(text, "\"\\<>^`{|}#"))
+		return err_set(e, EINVAL, "not a URL like \"https://ca.example.org/directory\"");
+	return 0;
+}
+
+int value_url_or_none(struct arena *a, const char *text, const char **ret, struct err *e)
+{
+	return *text ? value_url(a, text, ret, e) : keep(text, ret);
+}
+
+int value_address(struct arena *a, const char *text, const char **ret, struct err *e)
+{
+	int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+	char shown[INET6_ADDRSTRLEN];
+	unsigned char address[16];
+
+	if (inet_pton(family, text, address) != 1)
+		return err_set(e, EINVAL, "not an address, like \"192.0.2.1\" or \"2001:db8::1\"");
+	*ret = arena_dup(a, inet_ntop(family, address, shown, sizeof(shown)));
+	return 0;
+}
+
+int value_key_id(struct arena *a, const char *text, const char **ret, struct err *e)
+{
+	(void)a;
+	*ret = text;
+	return is_printable(text, "") ? 0 : err_set(e, EINVAL, "has a space or is not ASCII");
+}
+
+int value_base64url(struct arena *a, const char *text, const char **ret, struct err *e)
+{
+	size_t len = strspn(text, WORD);
+
+	(void)a;
+	*ret = text;
+	if (len % 4 == 1 || strspn(text + len, "=") != strlen(text + len) ||
+	    (text[len] && strlen(text) % 4 != 0))
+		return err_set(e, EINVAL, "not base64url: letters, digits, - and _");
+	return 0;
 }
 
 int value_contact(struct arena *a, const char *text, const char **ret, struct err *e)

@@ -20,6 +20,10 @@ value_check value_glob;           /* for host names: "web*" */
 value_check value_status;         /* "refuse" or "404" */
 value_check value_error_status;   /* "503" */
 value_check value_url;            /* "https://…" */
+value_check value_url_or_none;    /* … or "" */
+value_check value_address;        /* "192.0.2.1", "2001:db8::1", as inet_ntop(3) writes them */
+value_check value_key_id;         /* printable, no space; "" */
+value_check value_base64url;      /* RFC 4648, 5, with or without padding; "" */
 value_check value_contact;        /* "mailto:…" */
 value_check value_word;           /* letters, digits, - _ */
 value_check value_hsts;           /* "1y; includeSubDomains; preload" → the header's value */

@@ -32,6 +32,9 @@ struct pair_list {
 enum webspace_state { STATE_ENABLED, STATE_SUSPENDED, STATE_DISABLED };
 enum site_type { SITE_STATIC, SITE_PHP };
 enum tls_issuer { ISSUER_ACME, ISSUER_INTERNAL, ISSUER_OFF };
+enum tls_challenge { TLS_CHALLENGE_AUTO, TLS_CHALLENGE_HTTP_01, TLS_CHALLENGE_DNS_01 };
+enum tls_key_type { TLS_KEY_ECDSA, TLS_KEY_RSA, TLS_KEY_BOTH };
+enum tls_scope { TLS_SCOPE_SITE, TLS_SCOPE_WEBSPACE };
 enum php_pm { PM_STATIC, PM_DYNAMIC, PM_ONDEMAND };
 enum php_master { MASTER_SHARED, MASTER_DEDICATED };
 
@@ -50,6 +53,15 @@ struct site {
 			hsts; /* the header's value, "" none: "max-age=31536000; includeSubDomains" */
 		const char *certificate,
 			*key; /* own files, "" : none; absolute paths, both or neither */
+		/* what follows is of certificates of an ACME CA */
+		const char *directory; /* "": acme.directory of the host */
+		enum tls_challenge challenge;
+		enum tls_key_type key_type;
+		unsigned rsa_bits;           /* 2048, 3072, 4096 */
+		unsigned key_lifetime;       /* seconds, 0: for ever */
+		const char *profile;         /* "": the CA's own choice */
+		const char *preferred_chain; /* a common name; "": the CA's first chain */
+		enum tls_scope scope;
 	} tls;
 };
 

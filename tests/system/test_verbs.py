@@ -119,7 +119,9 @@ def test_options_come_in_four_forms():  # G4
 KEYS = """config_dir home_root state_dir run_dir log_root base_domain web_user web_access manager accounts.create
     accounts.uid_min accounts.uid_max nginx.instance nginx.binary nginx.http nginx.https php.shards base
     reconcile.settle_ms reconcile.full_pass_s reconcile.removal_grace_s acme.issuer acme.directory acme.contact
-    acme.agree_tos acme.ca_file acme.eab.kid defaults
+    acme.agree_tos acme.ca_file acme.eab.kid acme.eab.hmac_key acme.eab.hmac_key_file acme.account_key acme.user
+    acme.limits acme.preflight acme.addresses acme.dns_hook acme.dns_hook_timeout acme.dns_wait acme.wildcard defaults
+    tls.directory tls.challenge tls.key_type tls.rsa_bits tls.key_lifetime tls.profile tls.preferred_chain tls.scope
     state sites names type root redirect_https tls.issuer tls.hsts php.enabled php.version php.chroot php.pm
     php.max_children php.memory_limit php.master php.values binds hosts""".split()
 

@@ -257,6 +257,66 @@ static void values_must_fit_each_other(void **state)
 	webspace_free(loads("php = { pm = \"dynamic\"; max_children = 1; };"));
 }
 
+static void a_sites_wishes_for_its_certificate_are_read(void **state)
+{
+	struct webspace *w = loads("");
+	const struct site *s = &w->sites[0];
+
+	(void)state;
+	assert_string_equal(s->tls.directory, "");
+	assert_string_equal(s->tls.profile, "");
+	assert_string_equal(s->tls.preferred_chain, "");
+	assert_int_equal(s->tls.challenge, TLS_CHALLENGE_AUTO);
+	assert_int_equal(s->tls.key_type, TLS_KEY_ECDSA);
+	assert_int_equal(s->tls.rsa_bits, 2048);
+	assert_int_equal(s->tls.key_lifetime, 365 * 86400);
+	assert_int_equal(s->tls.scope, TLS_SCOPE_SITE);
+	webspace_free(w);
+	w = loads("sites = ( { tls = { directory = \"https://ca.example:14000/dir\"; key_type = "
+		  "\"both\"; rsa_bits = 3072; key_lifetime = 0; challenge = \"http-01\"; profile = "
+		  "\"shortlived\"; preferred_chain = \"ISRG Root X1\"; scope = \"webspace\"; }; } "
+		  ");");
+	s = &w->sites[0];
+	assert_string_equal(s->tls.directory, "https://ca.example:14000/dir");
+	assert_string_equal(s->tls.profile, "shortlived");
+	assert_string_equal(s->tls.preferred_chain, "ISRG Root X1");
+	assert_int_equal(s->tls.challenge, TLS_CHALLENGE_HTTP_01);
+	assert_int_equal(s->tls.key_type, TLS_KEY_BOTH);
+	assert_int_equal(s->tls.rsa_bits, 3072);
+	assert_int_equal(s->tls.key_lifetime, 0);
+	assert_int_equal(s->tls.scope, TLS_SCOPE_WEBSPACE);
+	webspace_free(w);
+}
+
+#define TLS(text)      "sites = ( { tls = { " text " }; } );"
+#define STAR_TLS(text) "sites = ( { names = [\"*.x.org\"]; tls = { " text " }; } );"
+#define OWN_PAIR       " certificate = \"/c\"; key = \"/k\";"
+
+static void what_no_certificate_can_be_is_refused(void **state)
+{
+	(void)state;
+	fails(TLS("directory = \"http://ca.example/dir\";"), "begins with https://");
+	fails(TLS("directory = \"https:///dir\";"), "not a URL like");
+	fails(TLS("directory = \"https://ca.example/a b\";"), "not a URL like");
+	fails(TLS("challenge = \"dns\";"), "\"dns\" is not one of auto, http-01, dns-01");
+	fails(TLS("challenge = \"dns-01\";"), "sites[0].tls.challenge: dns-01 needs acme.dns_hook");
+	fails(STAR_TLS("challenge = \"http-01\";"), "http-01 certifies no name with *");
+	fails(TLS("key_type = \"rsa4096\";"), "is not one of ecdsa, rsa, both");
+	fails(TLS("rsa_bits = 1024;"), "1024 is not one of 2048, 3072, 4096");
+	fails(TLS("rsa_bits = 2049;"), "2049 is not one of 2048, 3072, 4096");
+	fails(TLS("rsa_bits = 8192;"), "8192 is not one of 2048, 3072, 4096");
+	fails(TLS("rsa_bits = \"4096\";"), "expected a whole number");
+	fails(TLS("key_lifetime = \"11y\";"), "11y is not from 0s to 10y");
+	fails(TLS("key_lifetime = \"never\";"), "expected a duration");
+	fails(TLS("profile = \"short lived\";"), "letters, digits, - and _ only");
+	fails(TLS("preferred_chain = 1;"), "expected a text");
+	fails(TLS("scope = \"host\";"), "is not one of site, webspace");
+	webspace_free(loads(TLS("rsa_bits = 4096; key_lifetime = \"10y\";")));
+	webspace_free(loads(STAR_TLS("challenge = \"auto\";")));
+	webspace_free(loads(STAR_TLS("challenge = \"http-01\"; issuer = \"internal\";")));
+	webspace_free(loads(TLS("challenge = \"dns-01\";" OWN_PAIR)));
+}
+
 static void php_settings_that_are_not_a_webspaces_are_refused(void **state)
 {
 	(void)state;
@@ -369,8 +429,7 @@ static void the_hosts_file_of_the_documentation_loads(void **state)
 			   "nginx = { instance = \"own\"; http = [\"127.0.0.1:8080\"]; https = "
 			   "[\"127.0.0.1:8443\"]; };\n"
 			   "php = { shards = 2; }; reconcile = { removal_grace_s = 1; };\n"
-			   "acme = { issuer = \"internal\"; contact = [\"admin@example.org\"]; eab "
-			   "= { kid = \"k\"; }; };\n"
+			   "acme = { issuer = \"internal\"; contact = [\"admin@example.org\"]; };\n"
 			   "defaults = { php = { memory_limit = \"64M\"; }; site = { "
 			   "redirect_https = false; }; };\n");
 	struct problems p = { 0 };
@@ -403,6 +462,79 @@ static void defaults_of_sites_may_be_written_as_sites(void **state)
 	assert_string_equal(w->sites[0].tls.hsts, "max-age=86400");
 	webspace_free(w);
 	host_free(h);
+}
+
+static void what_the_acme_client_needs_is_read(void **state)
+{
+	struct host *h = loads_host("");
+
+	(void)state;
+	assert_string_equal(h->acme.eab.kid, "");
+	assert_string_equal(h->acme.account_key, "");
+	assert_string_equal(h->acme.user, "webspaces-acme");
+	assert_int_equal(h->acme.limits, LIMITS_AUTO);
+	assert_int_equal(h->acme.preflight, PREFLIGHT_LOCAL);
+	assert_int_equal(h->acme.addresses.count, 0);
+	assert_string_equal(h->acme.dns_hook, "");
+	assert_int_equal(h->acme.dns_hook_timeout, 120);
+	assert_int_equal(h->acme.dns_wait, 120);
+	assert_false(h->acme.wildcard);
+	host_free(h);
+	h = loads_host(
+		"base_domain = \"x.org\"; acme = { eab = { kid = \"k-1\"; hmac_key = "
+		"\"c2VjcmV0\"; }; account_key = \"/etc/k.pem\"; user = \"nobody\"; limits = "
+		"\"none\"; preflight = \"strict\"; addresses = [\"192.0.2.1\", "
+		"\"2001:DB8:0::1\"]; dns_hook = \"/usr/bin/hook\"; dns_hook_timeout = \"1h\"; "
+		"dns_wait = 0; wildcard = true; };");
+	assert_string_equal(h->acme.eab.kid, "k-1");
+	assert_string_equal(h->acme.eab.hmac_key, "c2VjcmV0");
+	assert_string_equal(h->acme.account_key, "/etc/k.pem");
+	assert_string_equal(h->acme.user, "nobody");
+	assert_int_equal(h->acme.limits, LIMITS_NONE);
+	assert_int_equal(h->acme.preflight, PREFLIGHT_STRICT);
+	assert_string_equal(h->acme.addresses.items[0], "192.0.2.1");
+	assert_string_equal(h->acme.addresses.items[1], "2001:db8::1");
+	assert_string_equal(h->acme.dns_hook, "/usr/bin/hook");
+	assert_int_equal(h->acme.dns_hook_timeout, 3600);
+	assert_int_equal(h->acme.dns_wait, 0);
+	assert_true(h->acme.wildcard);
+	host_free(h);
+}
+
+#define ACME(text) "acme = { " text " };", 0644
+#define EAB(text)  ACME("eab = { " text " };")
+
+static void what_the_acme_client_cannot_use_is_refused(void **state)
+{
+	(void)state;
+	host_fails(ACME("directory = \"http://ca.example/dir\";"), "begins with https://");
+	host_fails(ACME("directory = \"\";"), "begins with https://");
+	host_fails(EAB("kid = \"k\";"), "acme.eab.kid: needs its key: acme.eab.hmac_key or");
+	host_fails(EAB("hmac_key = \"c2Vj\";"), "there is no acme.eab.kid");
+	host_fails(EAB("hmac_key_file = \"/k\";"), "there is no acme.eab.kid");
+	host_fails(EAB("kid = \"k\"; hmac_key = \"c2Vj\"; hmac_key_file = \"/k\";"), "one of them");
+	host_fails(EAB("kid = \"k k\";"), "has a space");
+	host_fails(EAB("hmac_key = \"c2V+\";"), "not base64url");
+	host_fails(EAB("hmac_key = \"c2Vjc\";"), "not base64url");
+	host_fails(EAB("hmac_key = \"c2V=j\";"), "not base64url");
+	host_fails(EAB("hmac_key_file = \"k\";"), "acme.eab.hmac_key_file: ");
+	host_fails(ACME("account_key = \"key.pem\";"), "acme.account_key: ");
+	host_fails(ACME("account_key = \"/home/www/a/key.pem\";"), "users may exchange it");
+	host_fails(ACME("user = \"\";"), "not a user's name");
+	host_fails(ACME("user = \"root\";"), "a user without rights");
+	host_fails(ACME("user = \"www-data\";"), "the same as web_user");
+	host_fails(ACME("limits = \"zerossl\";"), "is not one of auto, letsencrypt, none");
+	host_fails(ACME("preflight = \"on\";"), "is not one of local, strict, off");
+	host_fails(ACME("addresses = [\"192.0.2\"];"), "\"192.0.2\": not an address");
+	host_fails(ACME("addresses = [\"[::1]\"];"), "not an address");
+	host_fails(ACME("addresses = [\"example.org\"];"), "not an address");
+	host_fails(ACME("dns_hook = \"hook\";"), "acme.dns_hook: ");
+	host_fails(ACME("dns_hook = \"/home/www/a/hook\";"), "users may exchange it");
+	host_fails(ACME("dns_hook_timeout = 0;"), "0s is not from 1s to 1h");
+	host_fails(ACME("dns_wait = \"2d\";"), "2d is not from 0s to 1d");
+	host_fails(ACME("dns_hook = \"/h\"; wildcard = true;"), "acme.wildcard: needs base_domain");
+	host_fails("base_domain = \"x.org\"; acme = { wildcard = true; };", 0644,
+		   "acme.wildcard: needs acme.dns_hook");
 }
 
 static void faults_of_the_hosts_file_are_told(void **state)
@@ -447,12 +579,16 @@ int main(void)
 		cmocka_unit_test(a_wrong_type_names_the_right_one),
 		cmocka_unit_test(values_out_of_their_range_are_refused),
 		cmocka_unit_test(values_must_fit_each_other),
+		cmocka_unit_test(a_sites_wishes_for_its_certificate_are_read),
+		cmocka_unit_test(what_no_certificate_can_be_is_refused),
 		cmocka_unit_test(php_settings_that_are_not_a_webspaces_are_refused),
 		cmocka_unit_test(all_problems_are_told_at_once),
 		cmocka_unit_test(the_fingerprint_is_of_the_meaning),
 		cmocka_unit_test(names_of_webspaces_are_checked),
 		cmocka_unit_test(the_hosts_file_of_the_documentation_loads),
 		cmocka_unit_test(defaults_of_sites_may_be_written_as_sites),
+		cmocka_unit_test(what_the_acme_client_needs_is_read),
+		cmocka_unit_test(what_the_acme_client_cannot_use_is_refused),
 		cmocka_unit_test(faults_of_the_hosts_file_are_told),
 		cmocka_unit_test(a_files_keepers_are_checked),
 	};
