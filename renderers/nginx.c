@@ -38,9 +38,10 @@ enum nginx_section {
 	SECTION_SUBDIRS,
 	SECTION_HSTS,
 	SECTION_TLS,
-	SECTION_CHAINS,
-	SECTION_KEYS,
+	SECTION_RSA,
+	SECTIONS,
 };
+_Static_assert(SECTIONS <= RENDER_SECTIONS, "a fragment has room for them");
 
 /* One site on its way into a fragment. */
 struct place {
@@ -50,16 +51,10 @@ struct place {
 	const struct site_facts *facts;
 	size_t index; /* of the site */
 	const char *id, *user, *subdir;
-	const char *tls; /* what $ws_tls is for it; NULL: no certificate */
+	const char *tls, *rsa; /* what $ws_tls and $ws_tls_rsa are for it; NULL: no certificate */
 	struct buf *sections;
 	struct err *e;
 };
-
-/* The admin's own files; while they are not good, another certificate may stand in for them. */
-static bool has_own_files(const struct site *site, const struct site_facts *facts)
-{
-	return *site->tls.certificate && !facts->certificate_dir;
-}
 
 static bool sends_hsts(const struct place *p)
 {
@@ -120,6 +115,8 @@ static int add_name_rows(struct place *p)
 		r = add_row(p, SECTION_SITES, p->site->names.items[i], p->id);
 		if (r == 0 && p->tls)
 			r = add_row(p, SECTION_TLS, p->site->names.items[i], p->tls);
+		if (r == 0 && p->rsa)
+			r = add_row(p, SECTION_RSA, p->site->names.items[i], p->rsa);
 	}
 	return r;
 }
@@ -134,21 +131,12 @@ static int add_site_rows(struct place *p)
 		r = add_row(p, SECTION_SUBDIRS, p->id, p->subdir);
 	if (r == 0 && sends_hsts(p))
 		r = add_row(p, SECTION_HSTS, p->id, p->site->tls.hsts);
-	if (r == 0 && p->tls && has_own_files(p->site, p->facts)) {
-		r = add_row(p, SECTION_CHAINS, p->tls, p->site->tls.certificate);
-		if (r == 0)
-			r = add_row(p, SECTION_KEYS, p->tls, p->site->tls.key);
-	}
 	return r;
 }
 
-static const char *site_tls(const struct place *p, struct arena *a)
+static int check_dir(const char *dir)
 {
-	if (!p->facts->certificate)
-		return NULL;
-	if (has_own_files(p->site, p->facts))
-		return arena_printf(a, ".own/%s", p->id);
-	return p->facts->certificate_dir;
+	return dir ? name_check_relative(dir, NULL) : -EINVAL;
 }
 
 static int check_site(const struct webspace *webspace, const struct site *site,
@@ -158,8 +146,10 @@ static int check_site(const struct webspace *webspace, const struct site *site,
 
 	if (quote_word(&text, webspace->name) < 0 || *webspace->name == '.')
 		return err_set(e, EINVAL, "the name cannot be part of a path");
-	if (facts->certificate && !has_own_files(site, facts) && !facts->certificate_dir)
+	if (facts->certificate && check_dir(facts->certificate_dir) < 0)
 		return err_set(e, EINVAL, "there is no place of the certificate");
+	if (facts->certificate && facts->rsa_dir && check_dir(facts->rsa_dir) < 0)
+		return err_set(e, EINVAL, "there is no place of the RSA certificate");
 	return *site->root ? name_check_relative(site->root, e) : 0;
 }
 
@@ -175,7 +165,8 @@ static struct place place_of_site(const struct host *host, const struct webspace
 
 	p.id = i == 0 ? p.user : arena_printf(a, "%s/%zu", p.user, i);
 	p.subdir = *p.site->root ? arena_printf(a, "/%s", p.site->root) : "";
-	p.tls = site_tls(&p, a);
+	p.tls = p.facts->certificate ? p.facts->certificate_dir : NULL;
+	p.rsa = p.tls ? p.facts->rsa_dir : NULL;
 	return p;
 }
 
@@ -287,7 +278,14 @@ static const char *join(const struct text_view (*sections)[RENDER_SECTIONS], siz
 	return ret->len ? buf_text(ret) : NULL;
 }
 
-static void compose_maps(const struct host *host,
+static int add_common(const struct nginx_facts *facts, struct buf *ret, struct err *e)
+{
+	const struct value values[] = { { "THUMBPRINT", quote_nginx, facts->thumbprint } };
+
+	return template_render("nginx_common", values, ELEMENTS(values), ret, e);
+}
+
+static void compose_maps(const struct nginx_facts *facts,
 			 const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
 			 struct buf *ret)
 {
@@ -295,18 +293,16 @@ static void compose_maps(const struct host *host,
 	autobuf struct buf common = { 0 };
 	size_t i;
 
-	(void)template_render("nginx_common", NULL, 0, &common, NULL);
+	(void)add_common(facts, &common, NULL);
 	const struct value values[] = {
 		{ "COMMON", quote_none, buf_text(&common) },
-		{ "STATE", quote_nginx_part, host->state_dir },
 		{ "SITES", quote_none, join(sections, n, SECTION_SITES, &rows[SECTION_SITES]) },
 		{ "USERS", quote_none, join(sections, n, SECTION_USERS, &rows[SECTION_USERS]) },
 		{ "SUBDIRS", quote_none,
 		  join(sections, n, SECTION_SUBDIRS, &rows[SECTION_SUBDIRS]) },
 		{ "HSTS", quote_none, join(sections, n, SECTION_HSTS, &rows[SECTION_HSTS]) },
 		{ "TLS", quote_none, join(sections, n, SECTION_TLS, &rows[SECTION_TLS]) },
-		{ "CHAINS", quote_none, join(sections, n, SECTION_CHAINS, &rows[SECTION_CHAINS]) },
-		{ "KEYS", quote_none, join(sections, n, SECTION_KEYS, &rows[SECTION_KEYS]) },
+		{ "RSA", quote_none, join(sections, n, SECTION_RSA, &rows[SECTION_RSA]) },
 	};
 
 	(void)template_render("nginx_maps", values, ELEMENTS(values), ret, NULL);
@@ -386,12 +382,12 @@ static void compose_main(const struct host *host, const char *dir, size_t names,
 	(void)template_render("nginx_main", values, ELEMENTS(values), ret, NULL);
 }
 
-void nginx_compose(const struct host *host, const char *dir,
+void nginx_compose(const struct host *host, const struct nginx_facts *facts, const char *dir,
 		   const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
 		   struct buf files[static NGINX_FILES])
 {
 	compose_main(host, dir, count_names(sections, n), &files[FILE_MAIN]);
-	compose_maps(host, sections, n, &files[FILE_MAPS]);
+	compose_maps(facts, sections, n, &files[FILE_MAPS]);
 	compose_sites(host, sections, n, &files[FILE_SITES]);
 }
 
@@ -406,27 +402,23 @@ void nginx_generation_conf(uint64_t generation, struct buf *ret)
 
 /* Alone --------------------------------------------------------------- */
 
-static int render_block_alone(struct place *p, bool tls, struct arena *a, struct buf *ret)
+static int render_block_alone(struct place *p, bool tls, struct buf *ret)
 {
 	const struct text_list *listen = tls ? &p->host->nginx.https : &p->host->nginx.http;
 	autobuf struct buf names = { 0 }, index = { 0 };
-	bool own = has_own_files(p->site, p->facts);
 	struct shape_place place = {
 		.quote = quote_nginx_part,
 		.user = p->user,
 		.subdir = p->subdir,
 		.hsts = sends_hsts(p) ? p->site->tls.hsts : NULL,
+		.tls = p->tls,
+		.rsa = p->rsa,
 	};
 	struct nginx_shape shape;
 	int r;
 
 	if (listen->count == 0)
 		return 0;
-	place.chain =
-		own ? p->site->tls.certificate
-		    : arena_printf(a, "%s/certs/%s/chain.pem", p->host->state_dir, p->tls ?: "");
-	place.key = own ? p->site->tls.key
-			: arena_printf(a, "%s/certs/%s/key.pem", p->host->state_dir, p->tls ?: "");
 	r = add_names(p->site, &names, p->e);
 	place.names = buf_text(&names);
 	if (r == 0)
@@ -437,24 +429,25 @@ static int render_block_alone(struct place *p, bool tls, struct arena *a, struct
 	return r;
 }
 
-int nginx_render_alone(const struct host *host, const struct webspace *webspace,
-		       const struct site_facts *facts, struct buf *ret, struct err *e)
+int nginx_render_alone(const struct host *host, const struct nginx_facts *facts,
+		       const struct webspace *webspace, const struct site_facts *sites,
+		       struct buf *ret, struct err *e)
 {
 	autoarena struct arena a = { 0 };
-	int r = template_render("nginx_common", NULL, 0, ret, e);
+	int r = add_common(facts, ret, e);
 	size_t i;
 
 	for (i = 0; i < webspace->n_sites && r == 0; i++) {
-		struct place p = place_of_site(host, webspace, facts, i, &a);
+		struct place p = place_of_site(host, webspace, sites, i, &a);
 
 		p.e = e;
 		if (p.site->names.count == 0)
 			continue;
 		r = check_site(webspace, p.site, p.facts, e);
 		if (r == 0)
-			r = render_block_alone(&p, false, &a, ret);
+			r = render_block_alone(&p, false, ret);
 		if (r == 0)
-			r = render_block_alone(&p, true, &a, ret);
+			r = render_block_alone(&p, true, ret);
 		if (r < 0)
 			(void)err_in(e, "sites[%zu]", i);
 	}

@@ -12,8 +12,8 @@ const struct shape_place shape_shared = {
 	.user = "$ws_user",
 	.subdir = "$ws_subdir",
 	.hsts = "$ws_hsts",
-	.chain = "$ws_chain",
-	.key = "$ws_key",
+	.tls = "$ws_tls",
+	.rsa = "$ws_tls_rsa",
 };
 
 /* MiB and seconds; beyond the last, whole multiples of it. */
@@ -103,6 +103,7 @@ int shape_of_site(const struct host *host, const struct webspace *webspace, size
 
 	*ret = (struct nginx_shape){ .kind = kind_of_site(host, webspace, site, facts, tls),
 				     .tls = tls };
+	ret->dual = tls && ret->kind != SHAPE_REFUSE && facts->rsa_dir;
 	if (ret->kind != SHAPE_SITE)
 		return 0;
 
@@ -122,23 +123,24 @@ int shape_of_site(const struct host *host, const struct webspace *webspace, size
 
 void shape_write(const struct nginx_shape *s, struct buf *ret)
 {
-	buf_printf(ret, "%u %u %u %u %u %u %u %s %s", s->kind, s->tls, s->php, s->chroot,
-		   s->disable_symlinks, s->body_mib, s->php_timeout,
+	buf_printf(ret, "%u %u %u %u %u %u %u %u %s %s", s->kind, s->tls, s->dual, s->php,
+		   s->chroot, s->disable_symlinks, s->body_mib, s->php_timeout,
 		   *s->php_pass ? s->php_pass : "-", s->index ? s->index : "");
 }
 
 bool shape_read(const char *line, struct nginx_shape *ret)
 {
-	unsigned kind, tls, php, chroot, links;
+	unsigned kind, tls, dual, php, chroot, links;
 	int end = 0;
 
 	*ret = (struct nginx_shape){ 0 };
-	if (sscanf(line, "%u %u %u %u %u %u %u %63s %n", &kind, &tls, &php, &chroot, &links,
-		   &ret->body_mib, &ret->php_timeout, ret->php_pass, &end) != 8 ||
+	if (sscanf(line, "%u %u %u %u %u %u %u %u %63s %n", &kind, &tls, &dual, &php, &chroot,
+		   &links, &ret->body_mib, &ret->php_timeout, ret->php_pass, &end) != 9 ||
 	    kind > SHAPE_SITE)
 		return false;
 	ret->kind = (enum shape_kind)kind;
 	ret->tls = tls;
+	ret->dual = dual;
 	ret->php = php;
 	ret->chroot = chroot;
 	ret->disable_symlinks = links;
@@ -248,6 +250,13 @@ static int add_site(struct block *b)
 	return template_render("nginx_site", values, ELEMENTS(values), b->ret, b->e);
 }
 
+static int add_acme(const struct block *b, struct buf *ret)
+{
+	const struct value values[] = { { "RUN", quote_nginx_part, b->host->run_dir } };
+
+	return template_render("nginx_acme", values, ELEMENTS(values), ret, b->e);
+}
+
 typedef int add_fn(struct block *b);
 
 static add_fn *const bodies[] = {
@@ -269,7 +278,7 @@ int shape_block(const struct host *host, const struct nginx_shape *shape,
 	if (r == 0)
 		r = bodies[shape->kind](&b);
 	if (r == 0)
-		r = template_render("nginx_acme", NULL, 0, &acme, e);
+		r = add_acme(&b, &acme);
 	if (r < 0)
 		return r;
 
@@ -278,8 +287,10 @@ int shape_block(const struct host *host, const struct nginx_shape *shape,
 		{ "NAMES", quote_none, place->names },
 		{ "HOME", quote_nginx_part, site ? host->home_root : NULL },
 		{ "USER", place->quote, place->user },
-		{ "CHAIN", place->quote, tls ? place->chain : NULL },
-		{ "KEY", place->quote, tls ? place->key : NULL },
+		{ "CERTS", quote_nginx_part, tls ? host->state_dir : NULL },
+		{ "TLS", place->quote, tls ? place->tls : NULL },
+		{ "RSA_CERTS", quote_nginx_part, tls && shape->dual ? host->state_dir : NULL },
+		{ "RSA", place->quote, tls && shape->dual ? place->rsa : NULL },
 		{ "HSTS", place->quote, tls ? place->hsts : NULL },
 		{ "BODY", quote_none, buf_text(&body) },
 		{ "ACME", quote_none, buf_text(&acme) },

@@ -17,7 +17,8 @@ enum shape_kind { SHAPE_REFUSE, SHAPE_REDIRECT, SHAPE_SUSPENDED, SHAPE_SITE };
 
 struct nginx_shape {
 	enum shape_kind kind;
-	bool tls; /* on the https listeners */
+	bool tls;  /* on the https listeners */
+	bool dual; /* … with a second certificate, of an RSA key */
 	/* Of SHAPE_SITE only; zero else, so that equal blocks have equal shapes. */
 	bool php, chroot, disable_symlinks;
 	unsigned body_mib; /* 0: unlimited */
@@ -40,9 +41,10 @@ bool shape_read(const char *line, struct nginx_shape *ret);
 
 /* What a block says about its site: variables where many share it, values where it stands alone. */
 struct shape_place {
-	quote_fn *quote;                                /* how the texts below go into a "string" */
-	const char *user, *subdir, *hsts, *chain, *key; /* hsts NULL: none */
-	const char *names; /* server_name lines; NULL: default server */
+	quote_fn *quote;                  /* how the texts below go into a "string" */
+	const char *user, *subdir, *hsts; /* hsts NULL: none */
+	const char *tls, *rsa; /* directories of certificates; where the shape has none, not read */
+	const char *names;     /* server_name lines; NULL: default server */
 };
 extern const struct shape_place shape_shared;
 

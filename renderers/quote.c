@@ -57,7 +57,7 @@ int quote_nginx(struct buf *ret, const char *value)
 {
 	int r;
 
-	if (add_plain(ret, value, LETTERS DIGITS "/._-:=,[]") == 0)
+	if (add_plain(ret, value, LETTERS DIGITS "/._-+:=,[]") == 0)
 		return 0;
 	buf_addc(ret, '"');
 	r = quote_nginx_part(ret, value);

@@ -18,17 +18,24 @@
 #include "agent/model/host.h"
 #include "agent/model/webspace.h"
 
-#define RENDER_SECTIONS 8 /* of a fragment; what each holds is the renderer's own affair */
+#define RENDER_SECTIONS 7 /* of a fragment; what each holds is the renderer's own affair */
 
 /* Facts about a site that are not in its file. */
 struct site_facts {
 	bool certificate; /* there is one to serve TLS with */
 	bool trusted;     /* … and it is the wanted one: redirect and HSTS may be sent */
-	/* Below state_dir/certs: "alice/alice.example.org/1"; NULL: the site's own files. */
+	/* Below state_dir/certs: "alice/alice.example.org/1", ".host/_.example.org/1" (the host's own). */
 	const char *certificate_dir;
+	/* … of a second one with an RSA key, for clients that know no other; NULL: none. */
+	const char *rsa_dir;
 };
 
 /* nginx --------------------------------------------------------------- */
+
+/* Facts about the host that are not in its file. */
+struct nginx_facts {
+	const char *thumbprint; /* of the ACME account's key (RFC 7638), base64url; "": none */
+};
 
 /* facts: one for each of webspace->sites. Adds to each section. -EINVAL: cannot be said safely. */
 int nginx_fragment(const struct host *host, const struct webspace *webspace,
@@ -48,9 +55,12 @@ extern const char
  * sections[i][s]: section s of fragment i. dir: where the files will lie, for their includes.
  * The generation is not part of it: nginx reads it from dir/generation.conf, which the service
  * writes. An include of /etc/nginx/webspaces.d is the admin's. The caller makes
- * RUN_DIR/nginx (0700), LOG_ROOT and STATE_DIR/nginx-temp.
+ * RUN_DIR/nginx (0700), RUN_DIR/http01, LOG_ROOT and STATE_DIR/nginx-temp.
+ *
+ * http-01 is answered in every block, for every name: RUN_DIR/http01/.well-known/acme-challenge/TOKEN
+ * if there is such a file, else TOKEN.THUMBPRINT.
  */
-void nginx_compose(const struct host *host, const char *dir,
+void nginx_compose(const struct host *host, const struct nginx_facts *facts, const char *dir,
 		   const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
 		   struct buf files[static NGINX_FILES]);
 
@@ -58,8 +68,9 @@ void nginx_compose(const struct host *host, const char *dir,
 void nginx_generation_conf(uint64_t generation, struct buf *ret);
 
 /* `render NAME nginx`: the effective configuration as if the webspace stood alone, with blocks of its own. */
-int nginx_render_alone(const struct host *host, const struct webspace *webspace,
-		       const struct site_facts *facts, struct buf *ret, struct err *e);
+int nginx_render_alone(const struct host *host, const struct nginx_facts *facts,
+		       const struct webspace *webspace, const struct site_facts *sites,
+		       struct buf *ret, struct err *e);
 
 /* php-fpm ------------------------------------------------------------- */
 

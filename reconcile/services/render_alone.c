@@ -11,6 +11,7 @@
 int render_alone_nginx(const struct world *w, const struct webspace *webspace, struct buf *ret,
 		       struct err *e)
 {
+	const struct nginx_facts host = { .thumbprint = "" };
 	struct site_facts *facts = arena_new(w->arena, webspace->n_sites * sizeof(*facts));
 
 	for (size_t i = 0; i < webspace->n_sites; i++) {
@@ -24,7 +25,7 @@ int render_alone_nginx(const struct world *w, const struct webspace *webspace, s
 			.certificate_dir = c.dir[0] ? arena_dup(w->arena, c.dir) : NULL,
 		};
 	}
-	return nginx_render_alone(w->host, webspace, facts, ret, e);
+	return nginx_render_alone(w->host, &host, webspace, facts, ret, e);
 }
 
 static int find_version(const struct world *w, const struct webspace *webspace,

@@ -20,7 +20,7 @@ static struct fragment *make(const char *first, const char *last)
 
 static void sections_come_back_as_they_were(void **state)
 {
-	struct fragment *f = make("one", "eight");
+	struct fragment *f = make("one", "last");
 	size_t len;
 
 	(void)state;
@@ -28,9 +28,9 @@ static void sections_come_back_as_they_were(void **state)
 	assert_int_equal(len, 3);
 	(void)fragment_section(f, 3, &len);
 	assert_int_equal(len, 0);
-	assert_memory_equal(fragment_section(f, FRAGMENT_SECTIONS - 1, &len), "eight", 5);
-	assert_int_equal(len, 5);
-	assert_true(fragment_contains(f, "eight", 5));
+	assert_memory_equal(fragment_section(f, FRAGMENT_SECTIONS - 1, &len), "last", 4);
+	assert_int_equal(len, 4);
+	assert_true(fragment_contains(f, "last", 4));
 	assert_false(fragment_contains(f, "nine", 4));
 	assert_false(fragment_contains(f, "", 0));
 	fragment_free(f);

@@ -75,8 +75,8 @@ static void nginx_is_told_as_before(void **state)
 				   all.sections[i], &e) < 0)
 			fail_msg("%s", e.text);
 	views_of(&all);
-	nginx_compose(&fixture_host, DIR, (const struct text_view(*)[RENDER_SECTIONS])all.views,
-		      FIXTURES, files);
+	nginx_compose(&fixture_host, &fixture_facts, DIR,
+		      (const struct text_view(*)[RENDER_SECTIONS])all.views, FIXTURES, files);
 	nginx_generation_conf(7, &generation);
 	for (i = 0; i < NGINX_FILES; i++) {
 		check(nginx_file_names[i], &files[i]);
@@ -96,8 +96,8 @@ static void each_webspace_alone_is_told_as_before(void **state)
 	for (i = 0; i < FIXTURES; i++) {
 		autobuf struct buf text = { 0 };
 
-		if (nginx_render_alone(&fixture_host, &fixture_webspaces[i], fixture_sites[i],
-				       &text, &e) < 0)
+		if (nginx_render_alone(&fixture_host, &fixture_facts, &fixture_webspaces[i],
+				       fixture_sites[i], &text, &e) < 0)
 			fail_msg("%s", e.text);
 		snprintf(name, sizeof(name), "alone-%s.conf", fixture_webspaces[i].name);
 		check(name, &text);

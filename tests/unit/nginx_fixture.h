@@ -227,15 +227,15 @@ static void make_page(int i)
 	put(page, text);
 }
 
-/* The answer's first line and its body, or "" if nobody answers. */
-static void get(const char *host, char ret[4096])
+/* The whole answer, or "" if nobody answers. */
+static void get_path(const char *host, const char *path, char ret[4096])
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
 				 .sin_port = htons(PORT),
 				 .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	autofd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	const struct timeval patience = { .tv_sec = 10 };
-	autofree char *question = memory_printf("GET / HTTP/1.0\r\nHost: %s\r\n\r\n", host);
+	autofree char *question = memory_printf("GET %s HTTP/1.0\r\nHost: %s\r\n\r\n", path, host);
 	size_t len = 0;
 	ssize_t n;
 
@@ -247,6 +247,11 @@ static void get(const char *host, char ret[4096])
 	while (len < 4095 && (n = read(fd, ret + len, 4095 - len)) > 0)
 		len += (size_t)n;
 	ret[len] = '\0';
+}
+
+static void get(const char *host, char ret[4096])
+{
+	get_path(host, "/", ret);
 }
 
 static void assert_page(const char *host, const char *want)

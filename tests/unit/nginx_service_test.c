@@ -216,6 +216,45 @@ static void a_change_of_one_of_ten_thousand_sites(void **state)
 	assert_int_equal(type->generation(t.service), 2);
 }
 
+static void assert_closed(const char *path)
+{
+	autofree char *full = memory_printf("%s/run/%s", t.dir, path);
+	struct stat st;
+
+	assert_int_equal(stat(full, &st), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | 0710);
+	assert_int_equal(st.st_uid, 0);
+	assert_int_equal(st.st_gid, t.host->web_gid);
+}
+
+#define CHALLENGES "http01/.well-known/acme-challenge"
+#define TOKEN      "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ"
+
+static void files_for_challenges_are_served_from_a_closed_place(void **state)
+{
+	autofree char *file = memory_printf("%s/run/" CHALLENGES "/" TOKEN, t.dir);
+	char answer[4096];
+
+	(void)state;
+	assert_closed("http01");
+	assert_closed("http01/.well-known");
+	assert_closed(CHALLENGES);
+	make_page(0);
+	serve(0, "");
+	publish();
+	get_path("user0.test", "/.well-known/acme-challenge/" TOKEN, answer);
+	assert_non_null(strstr(answer, " 404 "));
+	put("run/" CHALLENGES "/" TOKEN, TOKEN ".another-account");
+	assert_int_equal(chown(file, 0, t.host->web_gid), 0);
+	assert_int_equal(chmod(file, 0640), 0);
+	get_path("user0.test", "/.well-known/acme-challenge/" TOKEN, answer);
+	assert_non_null(strstr(answer, "\r\n\r\n" TOKEN ".another-account"));
+	get_path("nobody.test", "/.well-known/acme-challenge/" TOKEN, answer);
+	assert_non_null(strstr(answer, "\r\n\r\n" TOKEN ".another-account"));
+	get("nobody.test", answer);
+	assert_string_equal(answer, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +265,7 @@ int main(void)
 		CASE(a_certificate_of_the_store_is_served_by_its_name),
 		CASE(a_taken_port_is_the_hosts_fault_and_its_holder_named),
 		CASE(a_withdrawn_site_is_gone),
+		CASE(files_for_challenges_are_served_from_a_closed_place),
 		CASE(a_change_of_one_of_ten_thousand_sites),
 	};
 

@@ -23,6 +23,7 @@ static const struct quote_case cases[] = {
 	{ quote_nginx, "/srv/www/alice", "/srv/www/alice" },
 	{ quote_nginx, "", "\"\"" },
 	{ quote_nginx, "[::]:80", "[::]:80" },
+	{ quote_nginx, ".host/_.x.org+rsa/1", ".host/_.x.org+rsa/1" },
 	{ quote_nginx, "a b;}", "\"a b;}\"" },
 	{ quote_nginx, "a\"b\\n", "\"a\\\"b\\\\n\"" },
 	{ quote_nginx, "$host", "\"${ws_dollar}host\"" },

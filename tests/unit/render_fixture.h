@@ -121,16 +121,20 @@ static const struct webspace fixture_webspaces[] = {
 
 #define FIXTURES ELEMENTS(fixture_webspaces)
 
+static const struct nginx_facts fixture_facts = {
+	.thumbprint = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI",
+};
+
 static const struct site_facts fixture_sites[FIXTURES][3] = {
-	{ { true, true, "alice/alice.example.org/1" } },
-	{ { true, true, "bob/bob.example.org/3" },
-	  { true, true, "bob/wiki.bob.example.org/1" },
-	  { true, true, NULL } },
-	{ { true, true, "carol/carol.example.org/1" } },
-	{ { true, true, "dave/dave.example.org/1" } },
-	{ { true, true, "erin/erin.example.org/1" } },
-	{ { false, false, NULL }, { false, false, NULL } },
-	{ { true, false, "frank/frank.example.org/1" } },
+	{ { true, true, "alice/alice.example.org/1", NULL } },
+	{ { true, true, "bob/bob.example.org/3", NULL },
+	  { true, true, "bob/wiki.bob.example.org/1", NULL },
+	  { true, true, "bob/_.bob.example.org/2", NULL } },
+	{ { true, true, ".host/_.example.org/1", ".host/_.example.org+rsa/1" } },
+	{ { true, true, "dave/dave.example.org/1", NULL } },
+	{ { true, true, "erin/erin.example.org/1", NULL } },
+	{ { false, false, NULL, NULL }, { false, false, NULL, NULL } },
+	{ { true, false, "frank/frank.example.org/1", NULL } },
 };
 
 static inline struct php_facts fixture_php(size_t i)

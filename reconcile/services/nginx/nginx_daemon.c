@@ -94,15 +94,22 @@ static int parents_make(const struct host *h, struct err *e)
 
 /*
  * The temporary directories are the web user's, the one they lie in is not: as root, nginx makes
- * them and gives them to the web user by path, who could have put a link there.
+ * them and gives them to the web user by path, who could have put a link there. What lies in http01
+ * is said to everybody; but only who knows a token finds it.
  */
 static int places_make(const struct host *h, struct err *e)
 {
 	autofree char *run = memory_printf("%s/nginx", h->run_dir);
 	autofree char *temp = memory_printf("%s/nginx-temp", h->state_dir);
+	autofree char *http01 = memory_printf("%s/http01", h->run_dir);
+	autofree char *known = memory_printf("%s/.well-known", http01);
+	autofree char *challenges = memory_printf("%s/acme-challenge", known);
 	const struct place places[] = {
 		{ run, 0, 0, 0700 },
 		{ temp, 0, h->web_gid, 0710 },
+		{ http01, 0, h->web_gid, 0710 },
+		{ known, 0, h->web_gid, 0710 },
+		{ challenges, 0, h->web_gid, 0710 },
 	};
 	int r = parents_make(h, e);
 

@@ -61,13 +61,14 @@ static void nginx_files(const struct unit *u, const char *dir,
 {
 	struct text_view(*views)[RENDER_SECTIONS] = memory_new((n + 1) * sizeof(*views));
 	struct buf texts[NGINX_FILES] = { 0 };
+	const struct nginx_facts facts = { .thumbprint = "" };
 	const char *number = strrchr(dir, '/');
 
 	(void)names;
 	for (size_t i = 0; i < n; i++)
 		view(fragments[i], views[i]);
-	nginx_compose(unit_host(u), dir, (const struct text_view(*)[RENDER_SECTIONS])views, n,
-		      texts);
+	nginx_compose(unit_host(u), &facts, dir, (const struct text_view(*)[RENDER_SECTIONS])views,
+		      n, texts);
 	for (size_t i = 0; i < NGINX_FILES; i++)
 		files[i] = (struct unit_file){ .name = nginx_file_names[i], .text = texts[i] };
 	files[NGINX_FILES].name = "generation.conf";
