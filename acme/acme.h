@@ -1,17 +1,20 @@
 /*
- * The face of this folder: certificates. For now the issuer that needs no
- * network (internal) and the store of live certificates on disk; the ACME
- * client stands beside them later.
+ * The face of this folder: certificates. The store of live certificates on
+ * disk, the issuer that needs no network (internal), and the client of CAs that
+ * speak ACME (RFC 8555).
  *
  *     state_dir/ca/{ca.key, ca.pem}                  the internal CA, made at first use
  *     state_dir/certs/NAME/SITE/<n>/{key.pem, chain.pem}
  *     state_dir/certs/NAME/SITE/current → <n>
+ *     state_dir/certs/NAME/SITE/{state,order}.json   of the client (record.h)
+ *     state_dir/acme/CA/…                            account, limits (ca.h)
  *
- * SITE is the site's first name ("*." as "_."). A renewal keeps its key and
+ * SITE is the site's first name ("*." as "_."), with "+rsa" behind it for a second
+ * certificate; NAME is a webspace's or ".host". A renewal keeps its key and
  * replaces chain.pem by rename, so that no handshake can meet a mismatched pair.
- * A new key makes a new generation <n>. Keys: P-256, root:web 0640, in
- * directories root:web 0710. What a certificate is, is read from itself: there
- * is no record beside it that could say something else.
+ * A new key makes a new generation <n>. Keys: root:web 0640, in directories
+ * root:web 0710. What a certificate is, is read from itself; a record beside it
+ * only adds where it came from.
  */
 #pragma once
 
@@ -21,7 +24,9 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "acme/crypto/key.h"
 #include "agent/base/err.h"
+#include "agent/base/loop.h"
 #include "agent/base/table.h"
 
 /* What a certificate says about itself, and how it goes with the names and the key. */
@@ -29,6 +34,7 @@ struct certificate {
 	time_t not_before, not_after;
 	bool internal;    /* issued by our own CA */
 	bool covers;      /* each wanted name, be it by a wildcard */
+	bool covers_some; /* … at least one of them */
 	bool exact;       /* the wanted names, no other, and no wildcard but a wanted one */
 	bool key_matches; /* … and the web server can read the key, but others cannot */
 	uint64_t content; /* a hash of the bytes of both files */
@@ -87,3 +93,125 @@ time_t certificate_renew_at(const struct certificate *c, const char *name);
 
 /* The path of the internal CA's certificate; made if need be. Owned by the store. NULL: there is none. */
 const char *store_ca_file(struct store *s);
+
+/* The client ------------------------------------------------------------ */
+
+/* A certificate of the host's own: no webspace can have this name. */
+#define ACME_HOST ".host"
+
+struct held_name {
+	char *name;
+	char *why;         /* NULL: not said */
+	time_t until;      /* not asked for before */
+	unsigned failures; /* in a row */
+};
+
+/* What the client knows about a certificate besides itself. Texts may be NULL. */
+struct record {
+	char *ca;         /* the directory of the CA that issued `content`; NULL: no CA did */
+	uint64_t content; /* of the certificate that the next four are about (struct certificate) */
+	char *issuer, *serial, *ari, *key; /* key: "p256", "rsa2048" … */
+	time_t success;                    /* when it was installed */
+
+	unsigned failures;      /* in a row */
+	time_t next_try;        /* not before; 0: at any time */
+	time_t failed_since;    /* 0: it is well */
+	char *reason, *problem; /* CamelCase word; sentence. NULL: none */
+	char *served_problem;   /* what was served after it was installed was something else */
+
+	time_t window_start, window_end; /* RFC 9773; 0: none */
+	time_t chosen;                   /* … the moment in it; 0: none */
+	time_t ask_window;               /* when to ask again */
+
+	bool replaced; /* the CA knows a successor already: do not say `replaces` again */
+	bool forced;   /* renew now, whatever its age */
+	bool new_key;  /* … with another key */
+
+	struct held_name *held;
+	size_t n_held;
+};
+
+/* Never NULL; an empty one where nothing is known. Owned by the store, until the next call that writes it. */
+const struct record *store_record(struct store *s, const char *webspace, const char *site);
+
+/* The thumbprint of the account that answers http-01 for this host; made if allowed. -ENOENT: there is none. */
+int acme_thumbprint(struct store *s, const char *directory, const char *key_file, bool may_make,
+		    char ret[static 44], struct err *e);
+
+enum acme_news {
+	ACME_ISSUED,   /* a certificate was installed */
+	ACME_PROBLEM,  /* the account, the CA or a hook does not do what it should */
+	ACME_REVOKED,  /* by a verb */
+	ACME_ACCOUNT,  /* a verb's change of the account is done */
+	ACME_EXPIRING, /* it ends soon, and no other has come */
+};
+
+enum acme_preflight_kind { ACME_LOOK_LOCAL, ACME_LOOK_STRICT, ACME_LOOK_OFF };
+
+struct acme_config {
+	struct loop *loop;
+	struct store *store;
+	const char *run_dir;
+	const char *directory;  /* of the CA whose account nginx answers for */
+	const char *thumbprint; /* … as nginx has it now; "": none */
+	bool agree_tos;
+	const char *const *contacts; /* "mailto:…" */
+	size_t n_contacts;
+	const char *eab_kid, *eab_key, *eab_key_file; /* "": none */
+	const char *account_key;                      /* a file that a fleet shares; "": our own */
+	const char *ca_file, *user;                   /* of the worker */
+	bool limits_always, limits_never;             /* neither: for Let's Encrypt's directories */
+	enum acme_preflight_kind preflight;
+	const char *const *http, *const *https; /* our listeners: "0.0.0.0:80", "[::]:443" */
+	size_t n_http, n_https;
+	const char *const *addresses; /* that count as ours, besides those of our interfaces */
+	size_t n_addresses;
+	const char *hook; /* for dns-01; "": none */
+	unsigned hook_timeout_s, dns_wait_s;
+
+	/* Its certificate, or what is known about it, is another: look at the webspace again. ".host": at all. */
+	void (*changed)(const char *webspace, void *data);
+	/* For the journal. text: a sentence. */
+	void (*told)(enum acme_news news, const char *webspace, const char *text, void *data);
+	void *data;
+};
+
+/* One certificate that somebody wants from a CA. Copied. */
+struct acme_want {
+	const char *site; /* the place, below the webspace's */
+	const char *const *names;
+	size_t n_names;
+	const char *directory;
+	const char *profile, *preferred_chain; /* "": none */
+	enum key_type key;
+	bool dns_01;         /* for all names; wildcards always */
+	time_t key_lifetime; /* seconds; 0: for ever */
+};
+
+struct acme;
+/* Everything in config is copied but loop and store. */
+int acme_open(const struct acme_config *config, struct acme **ret, struct err *e);
+/* Orders in flight stay on disk and go on with the next. */
+void acme_close(struct acme *a);
+
+/*
+ * The certificates that a webspace (or ".host") wants from now on; n = 0: none. Those that it
+ * wanted before and does not now stay on disk and are not renewed. Cheap if nothing changed.
+ */
+void acme_set(struct acme *a, const char *webspace, const struct acme_want *wants, size_t n);
+/* A look at everything: clocks jump, files vanish. */
+void acme_look(struct acme *a);
+/* Something is under way that will end by itself. */
+bool acme_busy(const struct acme *a);
+
+/* Verbs. word: a webspace's name or ".host"; a sentence comes back. -ENOENT: nothing of that name. */
+int acme_renew(struct acme *a, const char *webspace, struct buf *ret_message);
+int acme_revoke(struct acme *a, const char *webspace, struct buf *ret_message);
+int acme_change_key(struct acme *a, struct buf *ret_message);
+int acme_deactivate(struct acme *a, struct buf *ret_message);
+
+struct acme_figures {
+	size_t wanted, orders;                                  /* now */
+	uint64_t issued, failed, requests, connections, deaths; /* since the start */
+};
+struct acme_figures acme_figures(const struct acme *a);

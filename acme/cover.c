@@ -31,13 +31,17 @@ void cover_names(const char *const *listed, size_t n_listed, const char *const *
 	size_t by_itself = 0;
 
 	ret->covers = n_wanted > 0;
+	ret->covers_some = false;
 	for (size_t i = 0; i < n_wanted; i++) {
 		if (lists(listed, n_listed, wanted[i])) {
 			by_itself++;
+			ret->covers_some = true;
 			continue;
 		}
-		if (lists_by_wildcard(listed, n_listed, wanted[i]))
+		if (lists_by_wildcard(listed, n_listed, wanted[i])) {
+			ret->covers_some = true;
 			continue;
+		}
 		if (ret->covers && uncovered)
 			*uncovered = wanted[i];
 		ret->covers = false;

@@ -6,7 +6,7 @@
 #include "acme/acme.h"
 
 /*
- * Sets ret->covers and ret->exact. listed: the certificate's, NULL for one that is no DNS name.
+ * Sets ret->covers, ret->covers_some and ret->exact. listed: the certificate's, NULL for one that is no DNS name.
  * uncovered: if not NULL, the first wanted name that is not covered; untouched if all are.
  */
 void cover_names(const char *const *listed, size_t n_listed, const char *const *wanted,

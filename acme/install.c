@@ -20,6 +20,8 @@
 #include "agent/base/put.h"
 
 #define GENERATIONS_KEPT 5
+/* In a generation whose key is an admin's: it is not used for anything else. */
+#define COPIED           "copied"
 
 /* A directory that the web server may pass through. Never open to it before it belongs to it. */
 static int enter(const struct store *s, int dir, const char *name, bool *ret_made, struct err *e)
@@ -90,7 +92,7 @@ static void drop_oldest(int site, unsigned newest)
 }
 
 static int add_generation(const struct store *s, int site, unsigned number, const struct pair *pair,
-			  struct err *e)
+			  bool copied, struct err *e)
 {
 	char name[16];
 	bool made;
@@ -102,6 +104,8 @@ static int add_generation(const struct store *s, int site, unsigned number, cons
 
 	if (r == 0)
 		r = write_new(s, dir, "chain.pem", false, &pair->chain, e);
+	if (r == 0 && copied)
+		r = write_new(s, dir, COPIED, false, &(struct buf){ 0 }, e);
 	if (r == 0)
 		r = put_link(site, "current", name, e);
 	if (r < 0) {
@@ -130,14 +134,14 @@ static int replace_chain(const struct store *s, const struct place *p, unsigned 
 }
 
 static int add(struct store *s, const char *webspace, const char *site, const struct pair *pair,
-	       struct err *e)
+	       bool copied, struct err *e)
 {
 	bool made;
 	autofd int dir = enter_site(s, webspace, site, &made, e);
 
 	if (dir < 0)
 		return dir;
-	return add_generation(s, dir, made ? 1 : last_generation(dir) + 1, pair, e);
+	return add_generation(s, dir, made ? 1 : last_generation(dir) + 1, pair, copied, e);
 }
 
 /* There is a key of that generation, with the rights that we give. */
@@ -199,7 +203,7 @@ static int issue_anew(struct store *s, const char *webspace, const char *site,
 	key_write(k, &pair.key);
 	r = issue(s, k, names, n_names, now, &pair.chain, e);
 	key_free(k);
-	return r < 0 ? r : add(s, webspace, site, &pair, e);
+	return r < 0 ? r : add(s, webspace, site, &pair, false, e);
 }
 
 int store_issue_internal(struct store *s, const char *webspace, const char *site,
@@ -267,9 +271,122 @@ int store_install_files(struct store *s, const char *webspace, const char *site,
 	if (same_key(s, &p, &pair))
 		r = replace_chain(s, &p, store_generation(s, &p), &pair.chain, e);
 	else
-		r = add(s, webspace, site, &pair, e);
+		r = add(s, webspace, site, &pair, true, e);
 	s->dirty = true;
 	if (r < 0)
 		(void)err_in(e, "copy of %s", certificate);
 	return r;
+}
+
+/* For certificates of a CA ------------------------------------------------ */
+
+int store_site_dir(const struct store *s, const struct place *p, struct err *e)
+{
+	char webspace[256];
+	bool made;
+
+	snprintf(webspace, sizeof webspace, "%.*s", (int)strcspn(p->site, "/"), p->site);
+	return enter_site(s, webspace, p->site + strlen(webspace) + 1, &made, e);
+}
+
+static bool has(const struct store *s, const struct place *p, unsigned generation, const char *file)
+{
+	char path[400];
+
+	snprintf(path, sizeof path, "%s/%u/%s", p->site, generation, file);
+	return faccessat(s->certs, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static time_t key_made(const struct store *s, const struct place *p, unsigned generation)
+{
+	struct stat st;
+	char path[400];
+
+	snprintf(path, sizeof path, "%s/%u/key.pem", p->site, generation);
+	return fstatat(s->certs, path, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mtime : 0;
+}
+
+int store_read_key(const struct store *s, const struct place *p, unsigned generation,
+		   struct key **ret, struct err *e)
+{
+	autopair struct pair pair = { 0 };
+
+	if (!key_is_in_order(s, p, generation))
+		return err_set(e, ENOENT, "no key of generation %u", generation);
+	store_load(s, p, generation, &pair);
+	return key_parse((struct pem){ buf_text(&pair.key), pair.key.len }, ret, e);
+}
+
+static int reuse(const struct store *s, const struct place *p, unsigned generation,
+		 enum key_type type, struct key **ret)
+{
+	struct key *k;
+
+	if (!generation || store_read_key(s, p, generation, &k, NULL) < 0)
+		return -ENOENT;
+	if (key_type(k) != type) {
+		key_free(k);
+		return -ENOENT;
+	}
+	*ret = k;
+	return 0;
+}
+
+int store_reuse_key(struct store *s, const struct place *p, enum key_type type, time_t not_before,
+		    struct key **ret, unsigned *ret_generation)
+{
+	unsigned live = store_generation(s, p);
+	autofd int dir = path_open(s->certs, p->site, O_RDONLY | O_DIRECTORY, NULL);
+	unsigned last = dir < 0 ? 0 : last_generation(dir);
+
+	*ret_generation = last;
+	if (last > live && !has(s, p, last, "chain.pem") && reuse(s, p, last, type, ret) == 0)
+		return 0; /* of an order that came to nothing */
+	*ret_generation = live;
+	if (has(s, p, live, COPIED) || key_made(s, p, live) < not_before)
+		return -ENOENT;
+	return reuse(s, p, live, type, ret);
+}
+
+int store_add_key(struct store *s, const struct place *p, const struct key *k,
+		  unsigned *ret_generation, struct err *e)
+{
+	autofd int site = store_site_dir(s, p, e);
+	unsigned number = site < 0 ? 0 : last_generation(site) + 1;
+	struct buf pem = { 0 };
+	char name[16];
+	bool made;
+	int r;
+
+	if (site < 0)
+		return site;
+	snprintf(name, sizeof name, "%u", number);
+
+	autofd int dir = enter(s, site, name, &made, e);
+
+	if (dir < 0)
+		return dir;
+	key_write(k, &pem);
+	r = write_new(s, dir, "key.pem", true, &pem, e);
+	pem_clear(&pem);
+	s->dirty = true;
+	*ret_generation = number;
+	return r;
+}
+
+int store_put_chain(struct store *s, const struct place *p, unsigned generation,
+		    const struct buf *chain, struct err *e)
+{
+	autofd int site = store_site_dir(s, p, e);
+	char name[16];
+	int r = site < 0 ? site : replace_chain(s, p, generation, chain, e);
+
+	s->dirty = true;
+	snprintf(name, sizeof name, "%u", generation);
+	if (r == 0)
+		r = put_link(site, "current", name, e);
+	if (r < 0)
+		return err_in(e, "install the certificate of %s", p->site);
+	drop_oldest(site, generation);
+	return 0;
 }

@@ -11,7 +11,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 
-enum { SAYS_INTERNAL = 1, SAYS_COVERS = 2, SAYS_EXACT = 4, SAYS_KEY = 8 };
+enum { SAYS_INTERNAL = 1, SAYS_COVERS = 2, SAYS_EXACT = 4, SAYS_KEY = 8, SAYS_SOME = 16 };
 
 uint64_t seen_bytes(uint64_t hash, const void *data, size_t len)
 {
@@ -74,6 +74,7 @@ bool seen_get(const struct seen *s, const struct seen_entry *key, struct certifi
 		.not_after = e->not_after,
 		.internal = e->says & SAYS_INTERNAL,
 		.covers = e->says & SAYS_COVERS,
+		.covers_some = e->says & SAYS_SOME,
 		.exact = e->says & SAYS_EXACT,
 		.key_matches = e->says & SAYS_KEY,
 		.content = e->content,
@@ -111,7 +112,8 @@ void seen_put(struct seen *s, const struct seen_entry *key, const struct certifi
 	e->not_before = narrow(what->not_before);
 	e->not_after = narrow(what->not_after);
 	e->says = (what->internal ? SAYS_INTERNAL : 0u) | (what->covers ? SAYS_COVERS : 0u) |
-		  (what->exact ? SAYS_EXACT : 0u) | (what->key_matches ? SAYS_KEY : 0u);
+		  (what->exact ? SAYS_EXACT : 0u) | (what->key_matches ? SAYS_KEY : 0u) |
+		  (what->covers_some ? SAYS_SOME : 0u);
 }
 
 void seen_clear(struct seen *s)

@@ -91,6 +91,7 @@ void store_close(struct store *s)
 		close(s->certs);
 	authority_close(s->authority);
 	seen_clear(&s->seen);
+	store_forget_records(s, NULL);
 	free(s->state_dir);
 	free(s->ca_file);
 	free(s);
@@ -134,7 +135,7 @@ static bool is_component(const char *name)
 
 int store_place(const char *webspace, const char *site, struct place *ret, struct err *e)
 {
-	if (!is_component(webspace) || !is_component(site) ||
+	if ((!is_component(webspace) && strcmp(webspace, ACME_HOST) != 0) || !is_component(site) ||
 	    snprintf(ret->site, sizeof ret->site, "%s/%s", webspace, site) >= (int)sizeof ret->site)
 		return err_set(e, EINVAL, "no place for a certificate: %s/%s", webspace, site);
 	return 0;
@@ -290,6 +291,7 @@ int store_remove(struct store *s, const char *webspace, struct err *e)
 		return err_set(e, EINVAL, "no webspace: %s", webspace);
 	if (s->certs < 0 || faccessat(s->certs, webspace, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
+	store_forget_records(s, webspace);
 	if (mkdirat(s->certs, ".removed", 0700) < 0 && errno != EEXIST)
 		return err_sys(e, "mkdir %s/certs/.removed", s->state_dir);
 	for (unsigned i = 1; i < 100000; i++) {

@@ -143,6 +143,11 @@ int spawn_reap(const struct spawned *s)
 	return reap(s, WNOHANG);
 }
 
+int spawn_reap_killed(const struct spawned *s)
+{
+	return reap(s, 0);
+}
+
 bool spawn_succeeded(int status)
 {
 	return status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;

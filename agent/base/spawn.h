@@ -30,6 +30,9 @@ int spawn_start(const struct spawn *s, struct spawned *ret, struct err *e);
 /* Reaps an ended child. Returns its wait status, or -errno (-EAGAIN: runs still; -ECHILD: not ours). */
 int spawn_reap(const struct spawned *s);
 
+/* The same of one that was killed: waits for its end. */
+int spawn_reap_killed(const struct spawned *s);
+
 /*
  * Runs it to its end, or kills it and its process group at the deadline
  * (-ETIMEDOUT), which is a point in time: clock_usec() + as long as it may take.

@@ -1,0 +1,173 @@
+/*
+ * A CA as a whole: its place on disk, its breaker, and how much it is asked at a
+ * time. The breaker is closed a minute at first and half an hour at last; what
+ * waits meanwhile goes on by itself.
+ *
+ * How long a validation or an issuance takes differs from CA to CA by a factor
+ * of a hundred, so the wait before the first look at an order is learnt from
+ * those before: rather a little late than one request more.
+ */
+#include "acme/ca.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "acme/account_key.h"
+#include "acme/call.h"
+#include "acme/client.h"
+#include "agent/base/clock.h"
+#include "agent/base/memory.h"
+#include "agent/base/own.h"
+#include "agent/base/path.h"
+
+#define BREAK_FIRST       (60 * USEC_PER_SEC)
+#define BREAK_LONGEST     (1800 * USEC_PER_SEC)
+#define JOBS_KNOWN        16
+#define JOBS_UNKNOWN      4
+#define PATIENCE_LEAST    (10 * USEC_PER_MSEC)
+#define PATIENCE_UNKNOWN  (250 * USEC_PER_MSEC)
+#define PATIENCE_LONGEST  (5 * USEC_PER_SEC)
+#define RETRY_AFTER_MAX_S 86400
+
+static char *origin_of(const char *url)
+{
+	const char *host = strstr(url, "://"), *end = host ? strchr(host + 3, '/') : NULL;
+
+	return end ? memory_printf("%.*s", (int)(end - url), url) : memory_dup(url);
+}
+
+static bool keeps_limits(const struct acme_config *c, const char *origin)
+{
+	size_t len = strlen(origin), tail = strlen(".letsencrypt.org");
+
+	if (c->limits_always || c->limits_never)
+		return c->limits_always;
+	return len > tail && strcmp(origin + len - tail, ".letsencrypt.org") == 0;
+}
+
+int ca_open(struct acme *a, const char *directory, struct ca **ret, struct err *e)
+{
+	struct ca *ca = memory_new(sizeof *ca);
+	int r;
+
+	ca->a = a;
+	ca->directory = memory_dup(directory);
+	ca->origin = origin_of(directory);
+	ca->keeps_limits = keeps_limits(&a->config, ca->origin);
+	call_open(ca);
+	r = ca->dir = account_dir(a->config.store, directory, true, e);
+	if (r >= 0)
+		r = account_open(ca, e);
+	if (r < 0) {
+		ca_close(ca);
+		return r;
+	}
+	limits_read(&ca->limits, ca->dir, clock_wall());
+	*ret = ca;
+	return 0;
+}
+
+void ca_close(struct ca *ca)
+{
+	if (!ca)
+		return;
+	call_close(ca);
+	directory_clear(ca);
+	limits_clear(&ca->limits);
+	key_free(ca->key);
+	key_free(ca->next_key);
+	free(ca->kid);
+	free(ca->refused);
+	free(ca->why_closed);
+	free(ca->directory);
+	free(ca->origin);
+	if (ca->dir >= 0)
+		close(ca->dir);
+	free(ca);
+}
+
+void ca_close_for(struct ca *ca, uint64_t usec, const char *reason, const char *why)
+{
+	ca->closed_until_usec = clock_usec() + usec;
+	ca->closed_reason = reason;
+	free(ca->why_closed);
+	ca->why_closed = memory_dup(why);
+	acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: %s", ca->origin, why);
+	ca_go_on(ca);
+}
+
+void ca_break(struct ca *ca, const char *why)
+{
+	uint64_t usec = BREAK_FIRST << (ca->n_breaks < 5 ? ca->n_breaks : 5);
+
+	ca->n_breaks++;
+	ca_close_for(ca, usec < BREAK_LONGEST ? usec : BREAK_LONGEST, "CaUnreachable", why);
+}
+
+void ca_mend(struct ca *ca)
+{
+	ca->n_breaks = 0;
+	ca->closed_until_usec = 0;
+	free(take_ptr(ca->why_closed));
+}
+
+bool ca_owns(const struct ca *ca, const char *url)
+{
+	size_t len = strlen(ca->origin);
+
+	return strncmp(url, ca->origin, len) == 0 && url[len] == '/';
+}
+
+bool ca_takes_orders(const struct ca *ca, const char **ret_reason, char ret_text[static 480],
+		     uint64_t *ret_until_usec)
+{
+	*ret_until_usec = UINT64_MAX;
+	if (account_is_refused(ca)) {
+		*ret_reason = "AccountRefused";
+		*ret_until_usec = ca->refused_until_usec;
+		snprintf(ret_text, 480, "%s: %s", ca->origin,
+			 ca->deactivated ? "our account was deactivated" : ca->refused);
+	} else if (ca->closed_until_usec > clock_usec()) {
+		*ret_reason = ca->closed_reason;
+		*ret_until_usec = ca->closed_until_usec;
+		snprintf(ret_text, 480, "%s: %s", ca->origin, ca->why_closed);
+	} else if (ca->n_jobs >= (ca->proven ? JOBS_KNOWN : JOBS_UNKNOWN)) {
+		*ret_reason = "Pending";
+		snprintf(ret_text, 480, "it waits for other orders to end");
+	} else {
+		return true;
+	}
+	return false;
+}
+
+uint64_t ca_patience(const struct ca *ca, enum wait_kind what, unsigned n, int64_t retry_after)
+{
+	uint64_t usec = ca->patience_usec[what], asked;
+
+	if (!usec)
+		usec = ca->round_trip_usec * 4 < PATIENCE_UNKNOWN ? ca->round_trip_usec * 4
+								  : PATIENCE_UNKNOWN;
+	if (usec < PATIENCE_LEAST)
+		usec = PATIENCE_LEAST;
+	while (n-- > 0 && usec < PATIENCE_LONGEST)
+		usec *= 2;
+	if (usec > PATIENCE_LONGEST)
+		usec = PATIENCE_LONGEST;
+	if (retry_after > RETRY_AFTER_MAX_S)
+		retry_after = RETRY_AFTER_MAX_S;
+	asked = retry_after > 0 ? (uint64_t)retry_after * USEC_PER_SEC : 0;
+	return usec < asked ? asked : usec;
+}
+
+void ca_learn(struct ca *ca, enum wait_kind what, bool was_ready)
+{
+	uint64_t usec = ca_patience(ca, what, 0, -1);
+
+	usec = was_ready ? usec - usec / 100 : usec + usec / 2;
+	ca->patience_usec[what] = usec < PATIENCE_LONGEST ? usec : PATIENCE_LONGEST;
+}

@@ -1,0 +1,250 @@
+/*
+ * A bucket is the moment at which it will be full again: that one number says
+ * how much is in it at any time, and a clock that jumps back fills nothing.
+ * The public suffix list, which says what a registered domain is, is known here alone.
+ */
+#include "acme/limits.h"
+
+#include <inttypes.h>
+#include <libpsl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/seen.h"
+#include "agent/base/json.h"
+#include "agent/base/memory.h"
+#include "agent/base/own.h"
+#include "agent/base/path.h"
+#include "agent/base/put.h"
+
+#define FILE_NAME "limits.json"
+#define FILE_MAX  (1u << 20)
+#define HOUR      ((time_t)3600)
+#define DAY       (24 * HOUR)
+
+/* https://letsencrypt.org/docs/rate-limits/ */
+static const struct kind {
+	const char *prefix;
+	const char *what;
+	unsigned room;
+	time_t seconds; /* in which it refills from empty */
+} kinds[] = {
+	{ "account", "300 new orders in 3 hours", 300, 3 * HOUR },
+	{ "domain ", "50 certificates of a registered domain in 7 days", 50, 7 * DAY },
+	{ "set ", "5 certificates of the same names in 7 days", 5, 7 * DAY },
+};
+
+struct bucket {
+	const struct kind *kind;
+	time_t full_at;
+};
+
+static const struct kind *kind_of(const char *name)
+{
+	for (size_t i = 0; i < ELEMENTS(kinds); i++)
+		if (strncmp(name, kinds[i].prefix, strlen(kinds[i].prefix)) == 0)
+			return &kinds[i];
+	return NULL;
+}
+
+static struct bucket *bucket_of(struct limits *l, const char *name)
+{
+	struct bucket *b = table_get(&l->buckets, name);
+
+	if (b)
+		return b;
+	b = memory_new(sizeof *b);
+	b->kind = kind_of(name);
+	(void)table_set(&l->buckets, name, b);
+	return b;
+}
+
+/* When there will be one to take; in the past: now. */
+static time_t next_token(const struct bucket *b)
+{
+	return b->full_at - b->kind->seconds + b->kind->seconds / b->kind->room;
+}
+
+static void take(struct bucket *b, time_t now)
+{
+	if (b->full_at < now)
+		b->full_at = now;
+	b->full_at += b->kind->seconds / b->kind->room;
+}
+
+const char *limits_domain(const char *name)
+{
+	const psl_ctx_t *list = psl_builtin();
+	const char *host = strncmp(name, "*.", 2) == 0 ? name + 2 : name;
+	const char *found = list ? psl_registrable_domain(list, host) : NULL;
+
+	return found ? found : host;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The set's name does not hang on the order of the names. */
+static void set_name(const char *const *names, size_t n, char ret[static 32])
+{
+	autofree const char **sorted = memory_new((n + 1) * sizeof *sorted);
+
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = names[i];
+	qsort(sorted, n, sizeof *sorted, by_text);
+	snprintf(ret, 32, "set %016" PRIx64, seen_names(sorted, n));
+}
+
+#define BUCKETS_MAX 128
+
+/* All that the order takes from, each once. */
+static size_t buckets_of(struct limits *l, const struct limits_order *o,
+			 struct bucket *ret[BUCKETS_MAX])
+{
+	char name[300];
+	size_t n = 0;
+
+	if (o->replaces)
+		return 0;
+	set_name(o->names, o->n_names, name);
+	ret[n++] = bucket_of(l, name);
+	if (o->renewal)
+		return n;
+	ret[n++] = bucket_of(l, "account");
+	for (size_t i = 0; i < o->n_names && n < BUCKETS_MAX; i++) {
+		struct bucket *b;
+		size_t k = 0;
+
+		snprintf(name, sizeof name, "domain %s", limits_domain(o->names[i]));
+		b = bucket_of(l, name);
+		while (k < n && ret[k] != b)
+			k++;
+		if (k == n)
+			ret[n++] = b;
+	}
+	return n;
+}
+
+bool limits_allow(struct limits *l, const struct limits_order *order, time_t now, time_t *ret_until,
+		  const char **ret_what)
+{
+	struct bucket *all[BUCKETS_MAX];
+	size_t n = buckets_of(l, order, all);
+	const struct bucket *last = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (next_token(all[i]) > now && (!last || next_token(all[i]) > next_token(last)))
+			last = all[i];
+	if (!last)
+		return true;
+	*ret_until = next_token(last);
+	*ret_what = last->kind->what;
+	return false;
+}
+
+void limits_spend(struct limits *l, const struct limits_order *order, time_t now)
+{
+	struct bucket *all[BUCKETS_MAX];
+	size_t n = buckets_of(l, order, all);
+
+	for (size_t i = 0; i < n; i++)
+		take(all[i], now);
+	l->changed |= n > 0;
+}
+
+static void drain(struct limits *l, const char *bucket, time_t until, time_t now)
+{
+	struct bucket *b = bucket_of(l, bucket);
+	time_t full_at;
+
+	if (until <= now)
+		return;
+	full_at = until + b->kind->seconds - b->kind->seconds / b->kind->room;
+	if (b->full_at >= full_at)
+		return;
+	b->full_at = full_at;
+	l->changed = true;
+}
+
+void limits_drain_account(struct limits *l, time_t until, time_t now)
+{
+	drain(l, "account", until, now);
+}
+
+void limits_drain_domain(struct limits *l, const char *domain, time_t until, time_t now)
+{
+	autofree char *bucket = memory_printf("domain %s", domain);
+
+	drain(l, bucket, until, now);
+}
+
+void limits_drain_set(struct limits *l, const char *const *names, size_t n, time_t until,
+		      time_t now)
+{
+	char bucket[32];
+
+	set_name(names, n, bucket);
+	drain(l, bucket, until, now);
+}
+
+void limits_read(struct limits *l, int dir, time_t now)
+{
+	autojson struct json *j = NULL;
+	autofree char *text = NULL;
+	size_t len;
+
+	if (path_read(dir, FILE_NAME, FILE_MAX, &text, &len, NULL) < 0 ||
+	    json_parse(text, len, &j, NULL) < 0)
+		return;
+	for (size_t i = 0; i < json_count(j); i++) {
+		const struct json *row = json_at(j, i);
+		const char *name = json_text(row, "bucket");
+		time_t full_at = (time_t)json_number(row, "full_at", 0);
+		const struct kind *kind = name ? kind_of(name) : NULL;
+
+		/* What no clock of ours can have written. */
+		if (kind && full_at > now && full_at <= now + 2 * kind->seconds)
+			bucket_of(l, name)->full_at = full_at;
+	}
+}
+
+int limits_write(struct limits *l, int dir, time_t now, struct err *e)
+{
+	autojson struct json *j = json_new_array();
+	autofree char *text = NULL;
+	struct table_entry *it;
+	int r;
+
+	if (!l->changed)
+		return 0;
+	table_each (&l->buckets, it) {
+		const struct bucket *b = it->value;
+		struct json *row;
+
+		if (b->full_at <= now) {
+			free(table_take(&l->buckets, it->key));
+			continue;
+		}
+		row = json_new_object();
+		json_put_text(row, "bucket", it->key);
+		json_put_number(row, "full_at", b->full_at);
+		json_add(j, row);
+	}
+	text = json_write(j, false);
+	r = put_file(dir, FILE_NAME, 0600, text, strlen(text), PUT_BATCH, e);
+	l->changed = r < 0;
+	return r < 0 ? r : 0;
+}
+
+void limits_clear(struct limits *l)
+{
+	struct table_entry *it;
+
+	table_each (&l->buckets, it)
+		free(it->value);
+	table_clear(&l->buckets);
+}
