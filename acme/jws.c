@@ -211,10 +211,10 @@ int jws_key_change(struct key *old_key, struct key *new_key, const char *kid, co
 
 	if (r < 0)
 		return r;
+	json_put_text(change, "account", kid);
 	json_put(change, "oldKey", jwk);
 	if (!is_url(kid))
 		return err_set(e, EINVAL, "not the URL of an account");
-	json_put_text(change, "account", kid);
 
 	autofree char *payload = json_write(change, false);
 
