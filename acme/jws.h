@@ -21,7 +21,10 @@ struct jws {
 /* -EINVAL: a text that JSON or HTTP cannot take, or a key of another type. */
 int jws_sign(const struct jws *jws, struct buf *ret, struct err *e);
 
-/* External account binding (RFC 8555, 7.3.4): an object for newAccount's payload. hmac_key: base64url, as the CA gave it. */
+/*
+ * External account binding (RFC 8555, 7.3.4): an object for newAccount's payload. hmac_key:
+ * base64url, as the CA gave it. -EINVAL: it is not, or kid or url is nothing that can be sent.
+ */
 int jws_bind(const struct key *account, const char *kid, const char *hmac_key, const char *url,
 	     struct buf *ret, struct err *e);
 
@@ -29,5 +32,5 @@ int jws_bind(const struct key *account, const char *kid, const char *hmac_key, c
 int jws_key_change(struct key *old_key, struct key *new_key, const char *kid, const char *url,
 		   struct buf *ret, struct err *e);
 
-/* keyAuthorization (8.1) as TXT record of dns-01 (8.4): base64url(SHA-256(token "." thumbprint)). */
+/* keyAuthorization (8.1) as TXT record of dns-01 (8.4): base64url(SHA-256(token "." thumbprint)). -EINVAL: no such token. */
 int jws_dns_01(const char *token, const char *thumbprint, char ret[static 44], struct err *e);

@@ -171,7 +171,7 @@ static const char *leaf_problem(X509 *x, const struct key *key)
 
 	if (!key_is_of(key, x))
 		return "is for another key";
-	if (X509_check_ca(x) != 0)
+	if (X509_check_ca(x) != 0 || X509_get_extension_flags(x) & EXFLAG_CA)
 		return "is that of a CA";
 	if (X509_self_signed(x, 0) != 0)
 		return "is signed by itself";

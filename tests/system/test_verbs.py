@@ -13,7 +13,7 @@ import pytest
 from host import WEBSPACES, wait_for
 from test_second_pass import differences, picture
 
-VERBS = "run apply plan check status render options mounts enter access confirm purge".split()
+VERBS = "run apply plan check status render options mounts enter access confirm purge make-key".split()
 RFC3339 = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 CONDITIONS = ["Loaded", "Account", "Directories", "Mounts", "Php", "Sites", "Certificate"]
 
@@ -78,6 +78,10 @@ USAGE = [
     ["confirm", "1", "2"],
     ["purge"],
     ["purge", "a", "b"],
+    ["make-key"],
+    ["make-key", "dsa"],
+    ["make-key", "p256", "p256"],
+    ["make-key", "--nonsense"],
 ]
 
 
@@ -103,6 +107,25 @@ def test_a_wrong_hosts_file_is_told_with_its_line(verb, tmp_path):  # G2
     done = run("--config", str(file), verb)
     assert done.returncode == 1
     assert done.stderr.startswith(f"{file}:2: managr: ") and "manager" in done.stderr
+
+
+# make-key -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word, says", [("p256", "256 bit"), ("rsa2048", "2048 bit"), ("rsa3072", "3072 bit"), ("rsa4096", "4096 bit")])
+def test_a_key_is_made_and_nothing_else_said(word, says):
+    done = run("make-key", word)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("-----BEGIN PRIVATE KEY-----\n") and done.stdout.count("-----BEGIN") == 1
+    openssl = subprocess.run(["openssl", "pkey", "-check", "-noout", "-text"], input=done.stdout, capture_output=True, text=True, check=True)
+    assert says in openssl.stdout and "valid" in openssl.stdout
+    assert run("make-key", word).stdout != done.stdout
+
+
+def test_a_key_that_cannot_be_written_is_a_failure():
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([WEBSPACES, "make-key", "p256"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1 and "No space left" in done.stderr
 
 
 # options ------------------------------------------------------------------
