@@ -66,7 +66,7 @@ def fetch(url, ca_file, timeout=5):
     try:
         connection.request("GET", f"/{path}")
         answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        return answer.status, answer.read().decode(errors="replace")
     finally:
         connection.close()
 
