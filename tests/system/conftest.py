@@ -6,7 +6,10 @@ import shutil
 
 import pytest
 
+from faulty_ca import FaultyCA
 from host import WEBSPACES, Host
+from peers import Caddy, Pebble
+from resolver import Dns, Hook
 
 SUPPRESSIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "leaks.supp")
 ACCOUNT_FILES = ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")
@@ -82,3 +85,67 @@ def sanitizers(tmp_path, monkeypatch):
     yield
     found = [path.read_text(errors="replace")[:4000] for path in sorted(reports.iterdir())]
     assert not found, "\n".join(found)
+
+
+# CAs and DNS: started once a module, clean for each test ------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dns_of_the_module():
+    server = Dns()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def dns(dns_of_the_module):
+    """All names are at 127.0.0.1, until the test says otherwise."""
+    dns_of_the_module.clear()
+    dns_of_the_module.queries.clear()
+    return dns_of_the_module
+
+
+@pytest.fixture(scope="module")
+def pebble_of_the_module(dns_of_the_module):
+    server = Pebble()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def pebble(dns, pebble_of_the_module):
+    """Without pauses, rejected nonces and reused authorizations; make_pebble makes others."""
+    pebble_of_the_module.renew_if_worn()
+    return pebble_of_the_module
+
+
+@pytest.fixture(scope="module")
+def caddy(dns_of_the_module):
+    server = Caddy()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def make_peer(dns):
+    """make_peer(Pebble, nonce_reject=50), make_peer(FaultyCA, pebble, profiles={…}): gone after the test."""
+    made = []
+
+    def make(kind, *words, **options):
+        made.append(kind(*words, **options))
+        return made[-1]
+
+    yield make
+    for peer in reversed(made):
+        peer.stop()
+
+
+@pytest.fixture
+def ca(make_peer, pebble):
+    """A CA that passes everything on to Pebble, but for the test's rules."""
+    return make_peer(FaultyCA, pebble)
+
+
+@pytest.fixture
+def hook(dns):
+    return Hook(dns)

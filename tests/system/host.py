@@ -52,16 +52,21 @@ class Host:
 
     numbers = iter(range(1, 10000))
 
-    def __init__(self, root=None, shards=2, settings="", user_range=None, webspaces=None):
+    def __init__(self, root=None, shards=2, settings="", user_range=None, webspaces=None, ports=(8080, 8443),
+                 addresses=("127.0.0.1",), acme=None, trust=None):  # fmt: skip
+        """acme: the text of that group (a peer's settings()); trust: a file with the root to verify sites against."""
         number = next(Host.numbers)
         self.root = root or f"/mnt/h{number}"
         self.webspaces = webspaces or WEBSPACES
-        self.http_port, self.https_port = 8080, 8443
+        self.http_port, self.https_port = ports
+        self.addresses, self.acme, self.trust = addresses, acme, trust
         self.base_domain = "web.test"
         self.agent = None
         self.log = os.path.join(self.root, "agent.log")
         low = 20000 + 100 * number
         self.uid_min, self.uid_max = user_range or (low, low + 19999)
+        if acme:
+            make_system_user("webspaces-acme", 990)
         for directory in ("etc/webspaces.d", "log"):
             os.makedirs(os.path.join(self.root, directory))
         os.makedirs(self.home_root, exist_ok=True)
@@ -116,12 +121,15 @@ config_dir = "{self.drops}"; home_root = "{self.home_root}"; state_dir = "{self.
 run_dir = "{self.run_dir}"; log_root = "{self.log_root}"; base_domain = "{self.base_domain}";
 manager = "direct";
 accounts = {{ create = true; uid_min = {self.uid_min}; uid_max = {self.uid_max}; }};
-nginx = {{ http = ["127.0.0.1:{self.http_port}"]; https = ["127.0.0.1:{self.https_port}"]; }};
+nginx = {{ http = [{self.listeners(self.http_port)}]; https = [{self.listeners(self.https_port)}]; }};
 php = {{ shards = {shards}; }};
-acme = {{ issuer = "internal"; }};
+acme = {{ {self.acme or 'issuer = "internal";'} }};
 {settings}
 """
             )
+
+    def listeners(self, port):
+        return ", ".join(f'"{f"[{address}]" if ":" in address else address}:{port}"' for address in self.addresses)
 
     def drop(self, name, text=""):
         """Puts NAME.conf in place in one step, as an editor or rsync would."""
@@ -281,14 +289,14 @@ acme = {{ issuer = "internal"; }};
 
     # Requests -------------------------------------------------------------
 
-    def get(self, name, path="/", https=False, headers=None, method="GET", body=None, timeout=10, host=None):
+    def get(self, name, path="/", https=False, headers=None, method="GET", body=None, timeout=10, host=None, cafile=None):
         """A request to name (a webspace's, or a host name with a dot) over a connection of its own."""
         host = host or (name if "." in name else self.host_name(name))
         port = self.https_port if https else self.http_port
         connection = http.client.HTTPConnection(host, port, timeout=timeout)
         connection.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         if https:
-            context = ssl.create_default_context(cafile=self.ca_file)
+            context = ssl.create_default_context(cafile=cafile or self.trust or self.ca_file)
             connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
         try:
             connection.request(method, path, body=body, headers={"Host": host, **(headers or {})})
@@ -296,6 +304,17 @@ acme = {{ issuer = "internal"; }};
             return Response(response.status, response.headers, response.read())
         finally:
             connection.close()
+
+    def served(self, name, address="127.0.0.1", ciphers=None):
+        """PEM of the certificate that a client is given, whoever issued it."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if ciphers:  # of one kind of key alone: "aRSA", "aECDSA"; before TLS 1.3 the cipher tells
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            context.set_ciphers(ciphers)
+        with socket.create_connection((address, self.https_port), timeout=10) as plain:
+            with context.wrap_socket(plain, server_hostname=name if "." in name else self.host_name(name)) as line:
+                return ssl.DER_cert_to_PEM_cert(line.getpeercert(binary_form=True))
 
     def get_quietly(self, *args, **options):
         """As get, None where there is no answer."""
@@ -339,6 +358,15 @@ def kill_with_group(pid):
             os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
+
+
+def make_system_user(name, number):
+    """The user of a service, as its package would make it; in the /etc of our own."""
+    if any(entry.pw_name == name for entry in pwd.getpwall()):
+        return
+    with open("/etc/passwd", "a", encoding="ascii") as users, open("/etc/group", "a", encoding="ascii") as groups:
+        users.write(f"{name}:x:{number}:{number}::/nonexistent:/usr/sbin/nologin\n")
+        groups.write(f"{name}:x:{number}:\n")
 
 
 def pid_in(path):
