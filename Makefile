@@ -14,7 +14,7 @@ endif
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $1')
 CFLAGS ?= -O2 -g
-PACKAGES := libconfig libidn2 libsystemd jansson libacl libcrypto libssl libpsl
+PACKAGES := libconfig libidn2 libsystemd jansson libacl libcrypto libssl libpsl libcurl libcares libseccomp
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wno-unknown-warning-option \
 	-Wformat-truncation=0 -Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wimplicit-fallthrough
 HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
@@ -89,7 +89,7 @@ $B/bare: tests/bench/bare.c
 
 # What the tests need besides, on a machine that has nothing. RUNLEVEL=1: no daemon is started.
 BUILD_PACKAGES := gcc make pkg-config libinotifytools0-dev libconfig-dev libssl-dev libsystemd-dev \
-	libcurl4-openssl-dev libjansson-dev libacl1-dev libidn2-dev libpsl-dev
+	libcurl4-openssl-dev libc-ares-dev libseccomp-dev libjansson-dev libacl1-dev libidn2-dev libpsl-dev
 RUN_PACKAGES := nginx-light php-fpm php-cli php-curl iproute2 util-linux mount
 TEST_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3 python3-pytest acl strace curl wrk openssl \
 	libfcgi-bin mandoc systemd-container mmdebstrap diffutils git \

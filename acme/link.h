@@ -13,16 +13,17 @@
 
 struct link_config {
 	struct loop *loop;
-	const char *user;    /* as whom the worker runs: a name of passwd(5); copied */
-	const char *ca_file; /* by which CAs' servers are known; "": the system's; copied */
+	const char *user;        /* as whom the worker runs: a name of passwd(5); copied */
+	const char *ca_file;     /* by which CAs' servers are known; "": the system's; copied */
+	const char *const *argv; /* another program as worker, for tests; NULL: ourselves */
 };
 
 struct link;
-/* Called once for each exchange; reply and its texts end with the call. It may ask again. */
+/* Called once for each exchange, from the loop; reply and its texts end with the call. It may ask and drop. */
 typedef void link_fn(const struct reply *reply, void *data);
 
 void link_open(const struct link_config *config, struct link **ret);
-/* Ends the worker; exchanges under way are dropped without a reply. */
+/* Ends the worker; exchanges under way are dropped without a reply. Not from within a link_fn. */
 void link_close(struct link *l);
 
 /* Copies the request; its id is chosen here and returned, never 0. */

@@ -6,8 +6,8 @@
  * state, and the agent reads no JSON and no HTTP.
  *
  * A message is a header (kind, id) and fields: tag, length, bytes. Texts arrive
- * without control characters, each of at most WIRE_TEXT_MAX bytes, URLs of at
- * most WIRE_URL_MAX; whatever is longer, unknown or doubled makes the whole message bad.
+ * as printable ASCII, each of at most WIRE_TEXT_MAX bytes, URLs of at most
+ * WIRE_URL_MAX; whatever is longer, unknown or doubled makes the whole message bad.
  * Strings in a decoded message point into the packet, which must outlive them.
  */
 #pragma once
@@ -145,10 +145,16 @@ struct reply {
 	struct text_array records;
 };
 
-/* Adds the packet to *ret. -EMSGSIZE: it would be larger than WIRE_MAX. */
+/* An empty one: texts "", what can be not said is not said. */
+void reply_clear(struct reply *ret);
+
+/*
+ * Adds the packet to *ret, or nothing. Texts may be NULL or "". -EMSGSIZE: it would be larger than
+ * WIRE_MAX. -EINVAL: the other end would refuse it.
+ */
 int request_encode(const struct request *r, struct buf *ret);
 int reply_encode(const struct reply *r, struct buf *ret);
 
-/* -EBADMSG: not such a message. packet is changed (texts get their NUL) and is what *ret points into. */
-int request_decode(char *packet, size_t len, struct request *ret, struct err *e);
-int reply_decode(char *packet, size_t len, struct reply *ret, struct err *e);
+/* -EBADMSG: not such a message. Texts of *ret point into packet; those of a reply are never NULL. */
+int request_decode(const char *packet, size_t len, struct request *ret, struct err *e);
+int reply_decode(const char *packet, size_t len, struct reply *ret, struct err *e);

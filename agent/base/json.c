@@ -234,3 +234,24 @@ const char *json_text_at(const struct json *array, size_t i)
 {
 	return json_string_value(json_array_get(borrow(array), i));
 }
+
+enum json_form json_form(const struct json *value)
+{
+	static const enum json_form forms[] = {
+		[JSON_OBJECT] = JSON_IS_OBJECT, [JSON_ARRAY] = JSON_IS_ARRAY,
+		[JSON_STRING] = JSON_IS_TEXT,   [JSON_INTEGER] = JSON_IS_NUMBER,
+		[JSON_REAL] = JSON_IS_NUMBER,   [JSON_TRUE] = JSON_IS_BOOL,
+		[JSON_FALSE] = JSON_IS_BOOL,    [JSON_NULL] = JSON_IS_NULL,
+	};
+
+	return value ? forms[json_typeof(borrow(value))] : JSON_IS_NULL;
+}
+
+const char *json_key_after(const struct json *object, const char *key)
+{
+	json_t *o = borrow(object);
+
+	if (!key)
+		return json_object_iter_key(json_object_iter(o));
+	return json_object_iter_key(json_object_iter_next(o, json_object_iter_at(o, key)));
+}

@@ -39,3 +39,16 @@ struct json *json_get(const struct json *object, const char *key);
 size_t json_count(const struct json *array);
 struct json *json_at(const struct json *array, size_t i);
 const char *json_text_at(const struct json *array, size_t i);
+
+/* What a value is; NULL is null. */
+enum json_form {
+	JSON_IS_NULL,
+	JSON_IS_TEXT,
+	JSON_IS_NUMBER,
+	JSON_IS_BOOL,
+	JSON_IS_ARRAY,
+	JSON_IS_OBJECT,
+};
+enum json_form json_form(const struct json *value);
+/* The object's key after this one, in order; NULL: its first. NULL: there is none, or no object. */
+const char *json_key_after(const struct json *object, const char *key);

@@ -117,7 +117,7 @@ static int start(const struct spawn *s, int in, struct spawned *ret, struct err 
 
 int spawn_start(const struct spawn *s, struct spawned *ret, struct err *e)
 {
-	return start(s, -1, ret, e);
+	return start(s, s->in, ret, e);
 }
 
 /* By pidfd: should somebody else have reaped it, its number may be another's by now. */

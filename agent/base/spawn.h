@@ -14,6 +14,7 @@
 struct spawn {
 	const char *const *argv; /* argv[0] is an absolute path */
 	const char *const *env;  /* "NAME=value", NULL-ended; NULL: PATH and LANG=C.UTF-8 only */
+	int in;                  /* standard input; 0 or less: /dev/null */
 	int out;                 /* stdout and stderr go here; 0 or less: /dev/null */
 	bool new_session;        /* setsid: the child's pid names its process group */
 	mode_t umask;            /* 0: 022 */
@@ -37,8 +38,8 @@ int spawn_reap_killed(const struct spawned *s);
  * Runs it to its end, or kills it and its process group at the deadline
  * (-ETIMEDOUT), which is a point in time: clock_usec() + as long as it may take.
  * Output, stdout and stderr together, is added to *output up to 64 KiB; output
- * may be NULL. s->out is not used, and new_session is always on. input, if not
- * NULL, is its standard input. Returns 0, or -EIO with the last line of the
+ * may be NULL. s->in and s->out are not used, and new_session is always on. input, if
+ * not NULL, is its standard input. Returns 0, or -EIO with the last line of the
  * output in e if it failed.
  */
 int spawn_run(const struct spawn *s, const char *input, uint64_t deadline_usec, struct buf *output,

@@ -103,6 +103,33 @@ static void what_is_read_is_found_by_its_type(void **state)
 	json_free(NULL);
 }
 
+static void a_value_says_what_it_is_and_an_object_which_keys_it_has(void **state)
+{
+	autojson struct json *j = parsed("{\"t\":\"x\",\"n\":7,\"r\":0.5,\"y\":true,\"f\":false,"
+					 "\"z\":null,\"l\":[],\"o\":{}}");
+	static const struct {
+		const char *key;
+		enum json_form form;
+	} cases[] = {
+		{ "t", JSON_IS_TEXT },  { "n", JSON_IS_NUMBER }, { "r", JSON_IS_NUMBER },
+		{ "y", JSON_IS_BOOL },  { "f", JSON_IS_BOOL },   { "z", JSON_IS_NULL },
+		{ "l", JSON_IS_ARRAY }, { "o", JSON_IS_OBJECT },
+	};
+	const char *key = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ELEMENTS(cases); i++) {
+		key = json_key_after(j, key);
+		assert_string_equal(key, cases[i].key);
+		assert_int_equal(json_form(json_get(j, key)), cases[i].form);
+	}
+	assert_null(json_key_after(j, key));
+	assert_null(json_key_after(json_get(j, "o"), NULL));
+	assert_null(json_key_after(json_get(j, "l"), NULL));
+	assert_null(json_key_after(NULL, NULL));
+	assert_int_equal(json_form(NULL), JSON_IS_NULL);
+}
+
 static void refused_is_what_is_not_plain_json(void **state)
 {
 	static const struct {
@@ -158,6 +185,7 @@ int main(void)
 		cmocka_unit_test(what_is_put_is_written_in_order),
 		cmocka_unit_test(bytes_that_are_not_utf8_do_not_spoil_the_rest),
 		cmocka_unit_test(what_is_read_is_found_by_its_type),
+		cmocka_unit_test(a_value_says_what_it_is_and_an_object_which_keys_it_has),
 		cmocka_unit_test(refused_is_what_is_not_plain_json),
 		cmocka_unit_test(refused_is_what_is_too_long),
 	};

@@ -1,0 +1,358 @@
+/*
+ * Questions to the DNS, by c-ares. Each has a channel of its own: it sees the
+ * servers of resolv.conf as they are now, asks from a port of its own, and ends
+ * whole.
+ *
+ * No such name and no such record are answers (exists is false); that nobody
+ * could say is REPLY_UNREACHABLE.
+ */
+#include "acme/worker/dns.h"
+
+#include <ares.h>
+#include <arpa/inet.h>
+#include <arpa/nameser.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/worker/object.h"
+#include "agent/base/memory.h"
+#include "agent/base/own.h"
+
+#ifndef T_CAA
+#define T_CAA 257
+#endif
+#define TIMEOUT_MSEC  3000 /* of the first try; each further one waits twice as long */
+#define TRIES         3
+#define PACKET_BYTES  1232 /* what passes everywhere without fragments */
+#define ADDRESSES_MAX 32
+
+struct question {
+	ares_channel channel;
+	const struct request *request;
+	struct arena *arena;
+	struct reply *reply;
+	dns_fn *fn;
+	void *data;
+	const char *zone; /* REQUEST_CAA: of which the records are being asked */
+	unsigned waiting; /* answers that have not come */
+	int failure;      /* of one that did not; ARES_SUCCESS: none */
+	struct question *next;
+};
+
+struct dns {
+	struct question *questions;
+};
+
+int dns_init(struct err *e)
+{
+	int r = ares_library_init(ARES_LIB_INIT_ALL);
+
+	return r == ARES_SUCCESS ? 0 : err_set(e, EIO, "c-ares: %s", ares_strerror(r));
+}
+
+void dns_open(struct dns **ret)
+{
+	*ret = memory_new(sizeof(**ret));
+}
+
+void dns_close(struct dns *d)
+{
+	struct question *q;
+
+	if (!d)
+		return;
+	while ((q = d->questions)) {
+		d->questions = q->next;
+		if (q->channel)
+			ares_destroy(q->channel);
+		free(q);
+	}
+	free(d);
+}
+
+static void add_record(struct question *q, const char *text)
+{
+	struct text_array *records = &q->reply->records;
+
+	q->reply->exists = true;
+	if (*text && records->count < WIRE_NAMES_MAX)
+		records->items[records->count++] = object_text(q->arena, text, WIRE_TEXT_MAX);
+}
+
+/* Is it an answer, be it that there is nothing? */
+static bool answered(struct question *q, int status)
+{
+	bool nothing = status == ARES_ENODATA || status == ARES_ENOTFOUND;
+
+	q->waiting--;
+	if (status != ARES_SUCCESS && !nothing)
+		q->failure = status;
+	return status == ARES_SUCCESS;
+}
+
+/* … and one that can be read? */
+static bool parsed(struct question *q, int result)
+{
+	if (result != ARES_SUCCESS && result != ARES_ENODATA)
+		q->failure = result;
+	return result == ARES_SUCCESS;
+}
+
+/* REQUEST_ADDRESSES */
+
+static void on_a(void *data, int status, int timeouts, unsigned char *packet, int len)
+{
+	struct question *q = data;
+	struct ares_addrttl found[ADDRESSES_MAX];
+	int n = ADDRESSES_MAX;
+	char text[INET_ADDRSTRLEN];
+
+	(void)timeouts;
+	if (!answered(q, status) ||
+	    ares_parse_a_reply(packet, len, NULL, found, &n) != ARES_SUCCESS)
+		return;
+	for (int i = 0; i < n; i++)
+		if (inet_ntop(AF_INET, &found[i].ipaddr, text, sizeof(text)))
+			add_record(q, text);
+}
+
+static void on_aaaa(void *data, int status, int timeouts, unsigned char *packet, int len)
+{
+	struct question *q = data;
+	struct ares_addr6ttl found[ADDRESSES_MAX];
+	int n = ADDRESSES_MAX;
+	char text[INET6_ADDRSTRLEN];
+
+	(void)timeouts;
+	if (!answered(q, status) || !parsed(q, ares_parse_aaaa_reply(packet, len, NULL, found, &n)))
+		return;
+	for (int i = 0; i < n; i++)
+		if (inet_ntop(AF_INET6, &found[i].ip6addr, text, sizeof(text)))
+			add_record(q, text);
+}
+
+static void ask_addresses(struct question *q)
+{
+	q->waiting = 2;
+	ares_query(q->channel, q->request->name, C_IN, T_A, on_a, q);
+	ares_query(q->channel, q->request->name, C_IN, T_AAAA, on_aaaa, q);
+}
+
+/* REQUEST_CAA */
+
+static void add_caa(struct question *q, const struct ares_caa_reply *caa)
+{
+	static const struct {
+		const char *property, *mark;
+	} properties[] = { { "issue", "" }, { "issuewild", "*" } };
+	const char *property = (const char *)caa->property, *value = (const char *)caa->value;
+
+	q->reply->exists = true;
+	for (size_t i = 0; i < ELEMENTS(properties); i++)
+		if (strcasecmp(property, properties[i].property) == 0)
+			/* An empty value forbids as ";" does. */
+			add_record(q, arena_printf(q->arena, "%s%s", properties[i].mark,
+						   *value ? value : ";"));
+}
+
+/* None: its parent's are good. */
+static bool has_caa(struct question *q, const unsigned char *packet, int len)
+{
+	struct ares_caa_reply *all = NULL;
+
+	if (!parsed(q, ares_parse_caa_reply(packet, len, &all)))
+		return false;
+	for (const struct ares_caa_reply *one = all; one; one = one->next)
+		add_caa(q, one);
+	if (all)
+		ares_free_data(all);
+	return q->reply->exists;
+}
+
+static void ask_caa(struct question *q);
+
+static void on_caa(void *data, int status, int timeouts, unsigned char *packet, int len)
+{
+	struct question *q = data;
+
+	(void)timeouts;
+	if ((answered(q, status) && has_caa(q, packet, len)) || q->failure != ARES_SUCCESS)
+		return;
+	q->zone = strchr(q->zone, '.');
+	if (q->zone && *++q->zone)
+		ask_caa(q);
+}
+
+static void ask_caa(struct question *q)
+{
+	q->waiting++;
+	ares_query(q->channel, q->zone, C_IN, T_CAA, on_caa, q);
+}
+
+static void ask_caa_of_name(struct question *q)
+{
+	q->zone = q->request->name;
+	ask_caa(q);
+}
+
+/* REQUEST_TXT */
+
+static void end_txt(struct question *q, struct buf *text)
+{
+	if (text->data && strcmp(buf_text(text), q->request->expect) == 0)
+		q->reply->found = true;
+	buf_reset(text);
+}
+
+/* A record is one or more strings; they count as joined. */
+static void on_txt(void *data, int status, int timeouts, unsigned char *packet, int len)
+{
+	autobuf struct buf text = { 0 };
+	struct question *q = data;
+	struct ares_txt_ext *all = NULL;
+
+	(void)timeouts;
+	if (!answered(q, status) || !parsed(q, ares_parse_txt_reply_ext(packet, len, &all)))
+		return;
+	for (const struct ares_txt_ext *one = all; one; one = one->next) {
+		q->reply->exists = true;
+		if (one->record_start)
+			end_txt(q, &text);
+		buf_add(&text, one->txt, one->length);
+	}
+	end_txt(q, &text);
+	if (all)
+		ares_free_data(all);
+}
+
+static void ask_txt(struct question *q)
+{
+	q->waiting = 1;
+	ares_query(q->channel, q->request->name, C_IN, T_TXT, on_txt, q);
+}
+
+static void ask(struct question *q)
+{
+	struct ares_options options = { .timeout = TIMEOUT_MSEC,
+					.tries = TRIES,
+					.flags = ARES_FLAG_EDNS,
+					.ednspsz = PACKET_BYTES };
+	int r = ares_init_options(&q->channel, &options,
+				  ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS |
+					  ARES_OPT_EDNSPSZ);
+
+	if (r != ARES_SUCCESS) {
+		q->channel = NULL;
+		q->failure = r;
+	} else if (q->request->kind == REQUEST_ADDRESSES) {
+		ask_addresses(q);
+	} else if (q->request->kind == REQUEST_CAA) {
+		ask_caa_of_name(q);
+	} else {
+		ask_txt(q);
+	}
+}
+
+void dns_start(struct dns *d, const struct request *r, struct arena *arena, struct reply *ret,
+	       dns_fn *fn, void *data)
+{
+	struct question *q = memory_new(sizeof(*q));
+
+	*q = (struct question){ .request = r,
+				.arena = arena,
+				.reply = ret,
+				.fn = fn,
+				.data = data,
+				.next = d->questions };
+	d->questions = q;
+	reply_clear(ret);
+	ret->id = r->id;
+	ask(q);
+}
+
+size_t dns_fds(struct dns *d, struct pollfd *ret, size_t max)
+{
+	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
+	size_t n = 0;
+
+	for (const struct question *q = d->questions; q; q = q->next) {
+		int bits = q->channel ? ares_getsock(q->channel, sockets, ARES_GETSOCK_MAXNUM) : 0;
+
+		for (int i = 0; i < ARES_GETSOCK_MAXNUM && n < max; i++) {
+			short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
+					       (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+
+			if (events)
+				ret[n++] = (struct pollfd){ .fd = sockets[i], .events = events };
+		}
+	}
+	return n;
+}
+
+int dns_timeout_msec(struct dns *d)
+{
+	int shortest = -1;
+
+	for (const struct question *q = d->questions; q; q = q->next) {
+		struct timeval tv = { 0 };
+		int msec = 0;
+
+		if (q->waiting > 0 && !ares_timeout(q->channel, NULL, &tv))
+			continue;
+		if (q->waiting > 0)
+			msec = (int)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000);
+		if (shortest < 0 || msec < shortest)
+			shortest = msec;
+	}
+	return shortest;
+}
+
+static void tell(struct question *q)
+{
+	struct reply *reply = q->reply;
+
+	if (q->failure != ARES_SUCCESS)
+		reply->text =
+			arena_printf(q->arena, "DNS: %s: %s", q->zone ? q->zone : q->request->name,
+				     ares_strerror(q->failure));
+	/* Of two questions about addresses one answer will do, if it says where. */
+	if (q->failure != ARES_SUCCESS && !reply->exists)
+		reply->error = REPLY_UNREACHABLE;
+	q->fn(q->data);
+}
+
+/* Also a socket that has only an error to tell is read (and it is quiet then). */
+static void process(struct question *q)
+{
+	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
+	int bits = ares_getsock(q->channel, sockets, ARES_GETSOCK_MAXNUM);
+
+	ares_process_fd(q->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	for (int i = 0; i < ARES_GETSOCK_MAXNUM && q->waiting > 0; i++)
+		if (ARES_GETSOCK_READABLE(bits, i) || ARES_GETSOCK_WRITABLE(bits, i))
+			ares_process_fd(
+				q->channel,
+				ARES_GETSOCK_READABLE(bits, i) ? sockets[i] : ARES_SOCKET_BAD,
+				ARES_GETSOCK_WRITABLE(bits, i) ? sockets[i] : ARES_SOCKET_BAD);
+}
+
+void dns_run(struct dns *d)
+{
+	struct question **at = &d->questions, *q;
+
+	while ((q = *at)) {
+		if (q->waiting > 0)
+			process(q);
+		if (q->waiting > 0) {
+			at = &q->next;
+			continue;
+		}
+		*at = q->next;
+		tell(q);
+		if (q->channel)
+			ares_destroy(q->channel);
+		free(q);
+	}
+}
