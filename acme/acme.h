@@ -188,6 +188,18 @@ struct acme_want {
 	time_t key_lifetime; /* seconds; 0: for ever */
 };
 
+/* How such a certificate stands on disk. */
+struct acme_standing {
+	bool usable; /* of some CA but our own, in date, with its key, for at least one of the names */
+	bool good;     /* … of the wanted CA, for all names that are not held back */
+	bool whole;    /* … and none is held back */
+	char dir[600]; /* usable: where it lies, below state_dir/certs */
+	time_t ends;
+	const char *reason, *text; /* not whole: why; borrowed from the store's record */
+};
+void acme_standing(struct store *s, const char *webspace, const struct acme_want *want, time_t now,
+		   struct acme_standing *ret);
+
 struct acme;
 /* Everything in config is copied but loop and store. */
 int acme_open(const struct acme_config *config, struct acme **ret, struct err *e);

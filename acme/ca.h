@@ -122,12 +122,12 @@ uint64_t ca_patience(const struct ca *ca, enum wait_kind what, unsigned n, int64
 /* The first look came at the right time, or too early. */
 void ca_learn(struct ca *ca, enum wait_kind what, bool was_ready);
 
-/* directory.c */
+/* ca_directory.c */
 void directory_ask(struct ca *ca);
 bool directory_is_known(struct ca *ca);
 void directory_clear(struct ca *ca);
 
-/* account.c */
+/* ca_account.c */
 int account_open(struct ca *ca, struct err *e);
 /* Finds our account, or makes it. */
 void account_begin(struct ca *ca);

@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include "acme/client.h"
+#include "acme/standing.h"
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
+
+#define STARTING_TRIES 3
 
 struct record *cert_record(const struct cert *c)
 {
@@ -41,16 +44,6 @@ void cert_note(struct cert *c, const char *reason, const char *text)
 	c->a->config.changed(c->webspace, c->a->config.data);
 }
 
-/* It is of the CA that is wanted, and its key of the type. */
-static bool is_of_ca(const struct cert *c, const struct certificate *live)
-{
-	const struct record *r = cert_record(c);
-
-	return live->key_matches && !live->internal && r->content == live->content && r->ca &&
-	       strcmp(r->ca, c->ca->directory) == 0 && r->key &&
-	       strcmp(r->key, key_type_words[c->want.key]) == 0;
-}
-
 static time_t renewal_of(const struct cert *c)
 {
 	const struct record *r = cert_record(c);
@@ -65,7 +58,7 @@ static bool read_live(struct cert *c, const char *const *names, size_t n)
 
 	c->ends = 0;
 	if (store_read(c->a->config.store, c->webspace, c->want.site, names, n, &live, NULL) < 0 ||
-	    !is_of_ca(c, &live))
+	    !standing_is_of_ca(cert_record(c), &live, c->ca->directory, c->want.key))
 		return false;
 	c->life = (struct lifetime){ live.not_before, live.not_after };
 	c->ends = live.not_after;
@@ -179,13 +172,15 @@ static void note_failure(struct cert *c, const struct failure *f)
 	struct record *r = cert_record(c);
 	time_t now = clock_wall(), left = c->ends ? c->ends - now : 0;
 
-	record_set_problem(r, failure_reason(f->class), f->text);
-	if (failure_is_of_ca(f->class))
-		return;
-	if (f->class != FAILURE_LIMITED) {
+	if (f->class != FAILURE_LIMITED && !failure_is_of_ca(f->class)) {
 		r->failures++;
 		c->a->failed++;
 	}
+	/* That nginx does not answer is nothing to speak of while it is only starting. */
+	if (f->class != FAILURE_HOST || r->failures > STARTING_TRIES)
+		record_set_problem(r, failure_reason(f->class), f->text);
+	if (failure_is_of_ca(f->class))
+		return;
 	if (!r->failed_since)
 		r->failed_since = now;
 	r->next_try =

@@ -23,6 +23,8 @@
 
 #define SLEEP_LONGEST_S 3600
 #define WINDOWS_AT_ONCE 8
+#define SOON_S          10
+#define SOON_TRIES      5
 
 void acme_tell(struct acme *a, enum acme_news news, const char *webspace, const char *format, ...)
 {
@@ -38,6 +40,7 @@ void acme_tell(struct acme *a, enum acme_news news, const char *webspace, const 
 
 void acme_take_turn(struct acme *a)
 {
+	a->turn_due = true;
 	loop_idle_set(a->turn);
 }
 
@@ -130,6 +133,7 @@ static void on_turn(void *data)
 	time_t next, now;
 	struct cert *c;
 
+	a->turn_due = false;
 	while ((c = next_turn(a, &next)))
 		job_begin(c);
 	now = clock_wall();
@@ -331,6 +335,15 @@ void acme_look(struct acme *a)
 
 /* Opening and closing -------------------------------------------------------------------- */
 
+/* Soon again: nginx was only starting. */
+static bool is_busy(const struct cert *c)
+{
+	if (c->ca->why_closed || account_is_refused(c->ca))
+		return false;
+	return c->job || (c->urgent && c->due <= clock_wall() + SOON_S &&
+			  cert_record(c)->failures < SOON_TRIES);
+}
+
 bool acme_busy(const struct acme *a)
 {
 	struct table_entry *it;
@@ -339,10 +352,10 @@ bool acme_busy(const struct acme *a)
 		const struct owner *o = it->value;
 
 		for (size_t i = 0; i < o->n; i++)
-			if (o->certs[i]->job && !o->certs[i]->ca->why_closed)
+			if (is_busy(o->certs[i]))
 				return true;
 	}
-	return false;
+	return a->turn_due;
 }
 
 struct acme_figures acme_figures(const struct acme *a)

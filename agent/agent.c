@@ -327,8 +327,11 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 		*ret_ok = word &&
 			  (catalog_get(a->catalog, word) || reconcile_subject(a->reconcile, word));
 	} else if (strcmp(verb, "alive") != 0) {
-		*ret_ok = false;
-		buf_printf(ret_message, "unknown verb '%s'", verb);
+		int r = reconcile_ask(a->reconcile, verb, word, ret_message);
+
+		*ret_ok = r > 0;
+		if (r == 0)
+			buf_printf(ret_message, "unknown verb '%s'", verb);
 	}
 }
 

@@ -24,6 +24,8 @@ static const struct kind kinds[] = {
 	[REPORT_PUBLISHED] = { LOG_INFO, ID_PUBLISHED },
 	[REPORT_ROLLED_BACK] = { LOG_ERR, ID_ROLLED_BACK },
 	[REPORT_DIED] = { LOG_WARNING, ID_DAEMON_DIED },
+	[REPORT_CERTIFIED] = { LOG_NOTICE, ID_CERTIFIED },
+	[REPORT_EXPIRING] = { LOG_WARNING, ID_EXPIRING },
 	[REPORT_REMOVED] = { LOG_NOTICE, ID_REMOVED },
 };
 
@@ -52,6 +54,8 @@ static void log_text(const struct log_entry *entry, const struct report *r)
 		[REPORT_HOST_FAULT] = "the host's own configuration is at fault: ",
 		[REPORT_ROLLED_BACK] = "rolled back: ",
 		[REPORT_DIED] = "ended by itself: ",
+		[REPORT_CERTIFIED] = "",
+		[REPORT_EXPIRING] = "",
 	};
 	const char *who = entry->webspace ? entry->webspace : or_empty(r->item);
 	const char *text = r->text ? r->text : entry->webspace ? r->item : NULL;

@@ -28,6 +28,13 @@ static const struct topic topics[] = {
 	{ CONDITION_SITES, "NameTaken", ID_FAILED },
 	{ CONDITION_SITES, "Refused", ID_FAILED },
 	{ CONDITION_CERTIFICATE, "BadCertificate", ID_FAILED },
+	{ CONDITION_CERTIFICATE, "NamesHeld", ID_UNCERTIFIED },
+	{ CONDITION_CERTIFICATE, "NotValidated", ID_UNCERTIFIED },
+	{ CONDITION_CERTIFICATE, "Refused", ID_UNCERTIFIED },
+	{ CONDITION_CERTIFICATE, "RateLimited", ID_UNCERTIFIED },
+	{ CONDITION_CERTIFICATE, "Paused", ID_UNCERTIFIED },
+	{ CONDITION_CERTIFICATE, "CaMisbehaves", ID_UNCERTIFIED },
+	{ CONDITION_CERTIFICATE, "HostFault", ID_UNCERTIFIED },
 };
 
 static bool same(const struct json *j, const char *key, const char *text)

@@ -22,6 +22,7 @@ static const struct resource_type *const types[] = {
 
 /* PHP first: a site is served when its pool is there. */
 static const struct service_type *const services[] = {
+	&acme_service_type,
 	&php_service_type,
 	&nginx_service_type,
 };

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/err.h"
 #include "agent/base/loop.h"
 #include "agent/base/table.h"
@@ -69,6 +70,8 @@ enum report_kind {
 	REPORT_ROLLED_BACK, /* unit is back at generation: text */
 	REPORT_DIED,        /* unit's daemon ended by itself: text */
 	REPORT_STATUS,      /* conditions of the webspace changed */
+	REPORT_CERTIFIED,   /* a CA's certificate came, or went: text */
+	REPORT_EXPIRING,    /* a certificate ends soon, and no other has come: text */
 	REPORT_REMOVED,     /* webspace is out of service; its subject ends with this call */
 	REPORT_IDLE,        /* nothing is left to do until something happens; once each time */
 };
@@ -123,6 +126,9 @@ void reconcile_may_prune(struct reconcile *r);
  * NULL: any of them. Accounts that we made ourselves are no reason to look at everybody.
  */
 void reconcile_look_host(struct reconcile *r, const char *path);
+
+/* A verb for one of the services: see struct service_type. */
+int reconcile_ask(struct reconcile *r, const char *verb, const char *word, struct buf *ret_message);
 
 struct subject *reconcile_subject(const struct reconcile *r, const char *name);
 const struct table *reconcile_subjects(const struct reconcile *r); /* name → struct subject */

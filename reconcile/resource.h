@@ -34,6 +34,7 @@ struct world {
 	struct accounts *accounts;   /* name → uid, gid */
 	struct store *store;         /* certificates */
 	struct ownership *ownership; /* what we made (ownership.h) */
+	char thumbprint[44];         /* of the account that answers http-01 here; "": none */
 };
 
 enum observed {

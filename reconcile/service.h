@@ -159,8 +159,11 @@ struct service_config {
 	struct accounts *accounts;
 	struct store *store;
 	const struct table *webspaces; /* all there are, by name: how many; NULL: not known */
-	bool dry;
+	const char *thumbprint;        /* of the account that answers http-01 here; "": none */
+	bool dry, one_shot;
 	report_fn *report; /* passes on what units report */
+	/* Something about it changed that no watcher sees: look at the webspace again, or at all (NULL). */
+	void (*again)(const char *webspace, void *data);
 	/* A webspace's standing in this service changed. */
 	void (*condition)(const char *webspace, enum condition_type type,
 			  enum condition_status status, const char *reason, const char *message,
@@ -189,8 +192,11 @@ struct service_type {
 	void (*look)(void *service);
 	bool (*idle)(void *service);
 	uint64_t (*generation)(void *service);
+	/* A verb of the agent's door. 1: done, -1: refused, with a sentence either way; 0: not mine. May be NULL. */
+	int (*ask)(void *service, const char *verb, const char *word, struct buf *ret_message);
 };
 
+extern const struct service_type acme_service_type;
 extern const struct service_type nginx_service_type;
 extern const struct service_type php_service_type;
 

@@ -9,9 +9,12 @@
 
 #include <stdio.h>
 
+#include "reconcile/site_want.h"
+
 struct look {
 	struct store *store;
 	const struct host *host;
+	const struct webspace *webspace;
 	const struct site *site;
 	time_t now;
 	bool present; /* there are files */
@@ -54,7 +57,7 @@ static void wait_for(struct site_certificate *ret, const char *reason, const cha
 
 static void look_internal(const struct look *l, struct site_certificate *ret)
 {
-	ret->wanted = ret->installed && l->live.internal;
+	ret->wanted = ret->trusted = ret->installed && l->live.internal;
 	find_age(l, ret);
 	if (!ret->differs && !l->live.internal)
 		ret->differs = "issuer";
@@ -62,10 +65,39 @@ static void look_internal(const struct look *l, struct site_certificate *ret)
 		wait_for(ret, "Pending", "the internal CA has not issued it yet");
 }
 
+/* Of the CA, or of another than the internal one while that of the CA is to come. False: neither. */
+static bool take_standing(const struct look *l, const struct site_want *w,
+			  struct site_certificate *ret)
+{
+	struct acme_standing first, second = { .good = true, .whole = true };
+
+	acme_standing(l->store, w->webspace, &w->first, l->now, &first);
+	if (w->second.site)
+		acme_standing(l->store, w->webspace, &w->second, l->now, &second);
+	if (!first.whole || !second.whole)
+		wait_for(ret, first.whole ? second.reason : first.reason,
+			 first.whole ? second.text : first.text);
+	if (!first.usable)
+		return false;
+	ret->installed = true;
+	ret->trusted = first.good;
+	ret->wanted = first.whole && second.whole;
+	ret->differs = NULL;
+	ret->missing = false;
+	ret->renew_at = 0; /* the client's affair */
+	snprintf(ret->dir, sizeof ret->dir, "%s", first.dir);
+	if (second.usable)
+		snprintf(ret->rsa_dir, sizeof ret->rsa_dir, "%s", second.dir);
+	return true;
+}
+
+/* While there is nothing better an internal one stands in, and is kept in order. */
 static void look_acme(const struct look *l, struct site_certificate *ret)
 {
-	ret->wanted = ret->installed && !l->live.internal;
-	if (ret->wanted)
+	autoarena struct arena a = { 0 };
+	struct site_want w;
+
+	if (site_want(l->host, l->webspace, l->site, &a, &w) && take_standing(l, &w, ret))
 		return;
 	find_age(l, ret);
 	if (!l->host->acme.agree_tos)
@@ -73,9 +105,6 @@ static void look_acme(const struct look *l, struct site_certificate *ret)
 			 "the CA issues nothing before its terms are agreed to: set acme.agree_tos "
 			 "= true "
 			 "in webspaces.conf; until then an internal certificate stands in");
-	else
-		wait_for(ret, "Pending",
-			 "ACME is not yet part of this version; an internal certificate stands in");
 }
 
 static void look_own(const struct look *l, struct site_certificate *ret)
@@ -92,7 +121,7 @@ static void look_own(const struct look *l, struct site_certificate *ret)
 		return;
 	}
 	ret->renew_at = 0;
-	ret->wanted = ret->installed && l->live.content == own.content;
+	ret->wanted = ret->trusted = ret->installed && l->live.content == own.content;
 	if (ret->wanted)
 		return;
 	wait_for(ret, "Pending", "the files have not been installed yet");
@@ -104,7 +133,9 @@ void site_certificate_look(struct store *s, const struct host *host,
 			   const struct webspace *webspace, const struct site *site, time_t now,
 			   struct site_certificate *ret)
 {
-	struct look l = { .store = s, .host = host, .site = site, .now = now };
+	struct look l = {
+		.store = s, .host = host, .webspace = webspace, .site = site, .now = now
+	};
 	char name[256];
 
 	*ret = (struct site_certificate){ 0 };

@@ -13,9 +13,11 @@
 #include "agent/model/webspace.h"
 
 struct site_certificate {
-	bool installed; /* there is one to serve TLS with: covers the names, has its key, in date */
-	bool wanted;    /* … and it is what the file asks for: redirect and HSTS may be sent */
+	bool installed; /* there is one to serve TLS with: it has its key, is in date, and is for the names */
+	bool trusted; /* … and it is of whom the file asks for: redirect and HSTS may be sent */
+	bool wanted;  /* … and there is nothing to wait for */
 	char dir[600]; /* below state_dir/certs: "alice/alice.example.org/1"; "": none is installed */
+	char rsa_dir[600]; /* of a second one with an RSA key; "": none */
 
 	/* For the resource: */
 	const char *reason; /* not wanted: why, for the condition: "TermsNotAgreed", "Pending" … */
@@ -24,7 +26,7 @@ struct site_certificate {
 		*differs; /* what has to be done something about: "names", "key"; NULL: nothing */
 	bool missing;     /* … there is none at all */
 	bool copy;        /* … by copying the admin's own files, not by the internal CA */
-	time_t renew_at;  /* of the one in the store; 0: nothing to renew */
+	time_t renew_at;  /* of the one in the store, if it is for us to renew; 0: nothing */
 };
 
 /* Cheap while nothing changes: two looks at files. With tls.issuer = "off" nothing is installed. */

@@ -41,6 +41,16 @@ static int home_open(struct world *w, struct err *e)
 	return w->home_root < 0 && !w->dry ? w->home_root : 0;
 }
 
+/* What is wrong with the key is told by whoever asks the CA; nginx then answers for nobody. */
+static void find_account(struct world *w)
+{
+	const struct host *h = w->host;
+
+	if (!h->acme.agree_tos || acme_thumbprint(w->store, h->acme.directory, h->acme.account_key,
+						  !w->dry, w->thumbprint, NULL) < 0)
+		w->thumbprint[0] = '\0';
+}
+
 int world_open(const struct host *host, bool dry, struct world *ret, struct err *e)
 {
 	int r = dry ? 0 : directories_make(host, e);
@@ -61,6 +71,7 @@ int world_open(const struct host *host, bool dry, struct world *ret, struct err 
 	if (r < 0)
 		return r;
 	accounts_web_user(ret->accounts, host->web_user);
+	find_account(ret);
 	return 0;
 }
 

@@ -11,7 +11,11 @@
 #define ID_ROLLED_BACK "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a07" /* a generation was taken back */
 #define ID_DAEMON_DIED "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a08" /* a daemon of ours ended by itself */
 #define ID_REMOVAL_HELD \
-	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a09"            /* removals wait for `webspaces confirm` */
-#define ID_REMOVED "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0a" /* a webspace was taken out of service */
-#define ID_READY   "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0c" /* a webspace is as its file says */
-#define ID_FIGHT   "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0b" /* somebody keeps undoing what we put back */
+	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a09"              /* removals wait for `webspaces confirm` */
+#define ID_REMOVED   "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0a" /* a webspace was taken out of service */
+#define ID_READY     "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0c" /* a webspace is as its file says */
+#define ID_CERTIFIED "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0d" /* a CA's certificate came, or went */
+#define ID_UNCERTIFIED \
+	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0f" /* a CA's certificate cannot be had at the moment */
+#define ID_EXPIRING "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0e" /* a certificate ends soon */
+#define ID_FIGHT    "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0b" /* somebody keeps undoing what we put back */

@@ -55,6 +55,11 @@ static void on_service_condition(const char *webspace, enum condition_type type,
 		condition_report(p);
 }
 
+static void on_service_again(const char *webspace, void *data)
+{
+	reconcile_look(data, webspace);
+}
+
 static int services_open(struct reconcile *r, struct err *e)
 {
 	const struct service_config config = {
@@ -64,8 +69,11 @@ static int services_open(struct reconcile *r, struct err *e)
 		.accounts = r->world.accounts,
 		.store = r->world.store,
 		.webspaces = &r->subjects,
+		.thumbprint = r->world.thumbprint,
 		.dry = r->config.dry,
+		.one_shot = r->config.one_shot,
 		.report = on_service_report,
+		.again = on_service_again,
 		.condition = on_service_condition,
 		.data = r,
 	};
@@ -78,6 +86,16 @@ static int services_open(struct reconcile *r, struct err *e)
 			return err_in(e, "%s", r->parts.services[i]->name);
 	}
 	return 0;
+}
+
+int reconcile_ask(struct reconcile *r, const char *verb, const char *word, struct buf *ret_message)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < r->n_open_services && result == 0; i++)
+		if (r->parts.services[i]->ask)
+			result = r->parts.services[i]->ask(r->services[i], verb, word, ret_message);
+	return result;
 }
 
 static int types_open(struct reconcile *r, struct err *e)

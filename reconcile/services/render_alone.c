@@ -11,7 +11,7 @@
 int render_alone_nginx(const struct world *w, const struct webspace *webspace, struct buf *ret,
 		       struct err *e)
 {
-	const struct nginx_facts host = { .thumbprint = "" };
+	const struct nginx_facts host = { .thumbprint = w->thumbprint };
 	struct site_facts *facts = arena_new(w->arena, webspace->n_sites * sizeof(*facts));
 
 	for (size_t i = 0; i < webspace->n_sites; i++) {
@@ -21,8 +21,9 @@ int render_alone_nginx(const struct world *w, const struct webspace *webspace, s
 				      &c);
 		facts[i] = (struct site_facts){
 			.certificate = c.installed,
-			.trusted = c.wanted,
+			.trusted = c.trusted,
 			.certificate_dir = c.dir[0] ? arena_dup(w->arena, c.dir) : NULL,
+			.rsa_dir = c.rsa_dir[0] ? arena_dup(w->arena, c.rsa_dir) : NULL,
 		};
 	}
 	return nginx_render_alone(w->host, &host, webspace, facts, ret, e);

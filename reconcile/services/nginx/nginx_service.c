@@ -61,7 +61,7 @@ static void nginx_files(const struct unit *u, const char *dir,
 {
 	struct text_view(*views)[RENDER_SECTIONS] = memory_new((n + 1) * sizeof(*views));
 	struct buf texts[NGINX_FILES] = { 0 };
-	const struct nginx_facts facts = { .thumbprint = "" };
+	const struct nginx_facts facts = { .thumbprint = owner(u)->config.thumbprint };
 	const char *number = strrchr(dir, '/');
 
 	(void)names;
@@ -297,11 +297,13 @@ static uint64_t gather_facts(struct nginx *n, const struct webspace *w, struct a
 
 		site_certificate_look(n->config.store, n->config.host, w, &w->sites[i], now, &c);
 		facts[i].certificate = c.installed;
-		facts[i].trusted = c.wanted;
+		facts[i].trusted = c.trusted;
 		facts[i].certificate_dir = c.dir[0] ? arena_dup(a, c.dir) : NULL;
+		facts[i].rsa_dir = c.rsa_dir[0] ? arena_dup(a, c.rsa_dir) : NULL;
 		h = hash(h, &c.installed, sizeof(c.installed));
-		h = hash(h, &c.wanted, sizeof(c.wanted));
+		h = hash(h, &c.trusted, sizeof(c.trusted));
 		h = hash(h, c.dir, strlen(c.dir) + 1);
+		h = hash(h, c.rsa_dir, strlen(c.rsa_dir) + 1);
 	}
 	return h;
 }

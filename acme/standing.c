@@ -1,0 +1,53 @@
+/*
+ * How a certificate that a CA shall issue stands, for those who serve it and
+ * those who look: from the files alone, so that it needs no running client.
+ */
+#include "acme/standing.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "acme/record.h"
+#include "acme/wire.h"
+
+bool standing_is_of_ca(const struct record *r, const struct certificate *live,
+		       const char *directory, enum key_type key)
+{
+	return live->key_matches && !live->internal && r->content == live->content && r->ca &&
+	       strcmp(r->ca, directory) == 0 && r->key && strcmp(r->key, key_type_words[key]) == 0;
+}
+
+static bool is_usable(const struct certificate *live, time_t now)
+{
+	return live->key_matches && !live->internal && live->covers_some &&
+	       now >= live->not_before && now < live->not_after;
+}
+
+static void why_not(const struct record *r, struct acme_standing *ret)
+{
+	ret->reason = r->reason ? r->reason : "Pending";
+	ret->text = r->problem ? r->problem : "the CA has not issued it yet";
+}
+
+void acme_standing(struct store *s, const char *webspace, const struct acme_want *want, time_t now,
+		   struct acme_standing *ret)
+{
+	const struct record *r = store_record(s, webspace, want->site);
+	const char *active[WIRE_NAMES_MAX];
+	struct certificate live;
+	size_t n = want->n_names < WIRE_NAMES_MAX ? want->n_names : WIRE_NAMES_MAX;
+	bool held;
+
+	*ret = (struct acme_standing){ 0 };
+	n = record_active(r, want->names, n, now, active);
+	held = n < want->n_names;
+	why_not(r, ret);
+	if (store_read(s, webspace, want->site, n ? active : want->names, n ? n : want->n_names,
+		       &live, NULL) < 0 ||
+	    !is_usable(&live, now) || store_current(s, webspace, want->site, ret->dir) < 0)
+		return;
+	ret->usable = true;
+	ret->ends = live.not_after;
+	ret->good = live.covers && standing_is_of_ca(r, &live, want->directory, want->key);
+	ret->whole = ret->good && !held;
+}
