@@ -136,7 +136,6 @@ static void look_at_listeners(struct preflight *p, size_t name)
 			.kind = REQUEST_LISTENER,
 			.url = buf_text(&url),
 			.connect = at,
-			.name = p->verdicts[name].name,
 			.expect = buf_text(&expect),
 		};
 
