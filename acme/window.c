@@ -30,7 +30,7 @@ static void on_window(const struct reply *reply, void *data)
 	c->window = NULL;
 	c->a->n_asked_windows--;
 	r->ask_window = clock_wall() + renew_ask_after(reply->retry_after);
-	if (reply->http == 200)
+	if (!reply_is_bad(reply))
 		take_window(r, reply);
 	/* Of a CA that has no windows nothing is written. */
 	if (c->ca->resources[RESOURCE_RENEWAL_INFO])
