@@ -97,7 +97,8 @@ void job_refused(struct job *j, const struct reply *r)
 	}
 	if (f.class == FAILURE_NONE || f.class == FAILURE_TRANSPORT)
 		f.class = FAILURE_PROTOCOL;
-	order_drop(j->dir);
+	if (f.class != FAILURE_ACCOUNT)
+		order_drop(j->dir);
 	job_fail(j, &f);
 }
 
