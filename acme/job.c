@@ -263,7 +263,7 @@ static void on_resumed(struct job *j, const struct reply *r)
 	failure_of(r, clock_wall(), &f);
 	if (f.class == FAILURE_LIMITED || f.class == FAILURE_ACCOUNT)
 		job_refused(j, r);
-	else if (r->http != 200 || r->status == STATUS_INVALID || r->status == STATUS_NONE)
+	else if (reply_is_bad(r) || r->status == STATUS_INVALID || r->status == STATUS_NONE)
 		start_over(j);
 	else if (job_takes_order(j, r))
 		job_go_on(j, r);
