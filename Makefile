@@ -22,7 +22,7 @@ HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -I$B/gen -DVERSION=\"$(VERSION)\" $(WARNINGS) $(HARDENING) \
 	$(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS) $(SANITIZE)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(SANITIZE)
-LIBS = $(shell pkg-config --libs $(PACKAGES)) -linotifytools
+LIBS = $(shell pkg-config --libs $(PACKAGES)) -linotifytools -lresolv
 LIBS_ONCE := $(LIBS)
 
 SOURCES := $(sort $(shell find agent watchers renderers acme reconcile -name '*.c'))
@@ -152,9 +152,9 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz:
 	$(MAKE) CC=clang B=$B-fuzz CFLAGS='-O1 -g' SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' $B-fuzz/libwebspaces.a
 	$(MAKE) CC=clang B=$B-fuzz CFLAGS='-O1 -g' SANITIZE='-fsanitize=fuzzer,address,undefined' $(FUZZERS:%=$B-fuzz/%)
-	@for f in $(FUZZERS); do mkdir -p $B-fuzz/corpus/$$f && \
-		$B-fuzz/$$f -max_total_time=$(SECONDS) -artifact_prefix=$B-fuzz/ \
-			$B-fuzz/corpus/$$f tests/fuzz/seeds/$$f || exit 1; done
+	@mkdir -p $(FUZZERS:%=$B-fuzz/corpus/%)
+	@printf '%s\n' $(FUZZERS) | xargs -P 2 -I% $B-fuzz/% -max_total_time=$(SECONDS) -artifact_prefix=$B-fuzz/ \
+		$B-fuzz/corpus/% tests/fuzz/seeds/%
 $B/%_fuzz: tests/fuzz/%_fuzz.c
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
 

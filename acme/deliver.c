@@ -89,6 +89,7 @@ static void remember(struct job *j)
 	record_set_text(&r->serial, j->facts.serial);
 	record_set_text(&r->ari, j->facts.ari);
 	record_set_text(&r->key, key_type_words[j->facts.key]);
+	record_set_text(&r->order, j->order.url);
 	record_set_text(&r->served_problem, NULL);
 	record_set_problem(r, NULL, NULL);
 	r->success = now;
@@ -101,11 +102,16 @@ static void remember(struct job *j)
 		record_release(r, j->order.names[i]);
 }
 
+/*
+ * The record is there before the order goes: should we end in between, an order that the record
+ * names is over, while a certificate that no record knows would be ordered once more.
+ */
 static void on_installed(struct job *j)
 {
 	struct cert *c = j->cert;
 
 	remember(j);
+	cert_save(c);
 	order_drop(j->dir);
 	c->ca->proven = true;
 	c->a->issued++;

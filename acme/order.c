@@ -102,10 +102,10 @@ void job_refused(struct job *j, const struct reply *r)
 		job_names_failed(j);
 		return;
 	}
-	if (*r->problem.type)
-		order_drop(j->dir);
-	else
+	if (!*r->problem.type)
 		job_doubt_order(j);
+	else if (f.class != FAILURE_ACCOUNT)
+		order_drop(j->dir);
 	if (f.class == FAILURE_NONE || f.class == FAILURE_TRANSPORT)
 		f.class = FAILURE_PROTOCOL;
 	job_fail(j, &f);
