@@ -17,6 +17,7 @@ from answers import (body, chain, cut, drip, edit, empty_chain, flood, forged, h
 from certificates import Authority, read, requested_names, write
 from faulty_ca import FaultyCA
 from host import Host, wait_for
+from hurry import hurried
 from peers import Pebble
 
 ELSEWHERE = "https://elsewhere.test/x"
@@ -274,7 +275,8 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def town(dns_of_the_module, pebble_of_the_module):
+def town(slow, stubborn, pebble_of_the_module):
+    """Comes last, for of the others time is to pass."""
     town = Town(pebble_of_the_module)
     yield town
     town.stop()
@@ -303,3 +305,157 @@ def test_after_an_answer_that_was_lost_nothing_is_made_twice(town, case):
     assert len({seen.path for seen in finalized}) == 1, finalized
     assert [seen.status for seen in finalized].count(200) == 1
     assert {kind: counts[kind] for kind in case.counts} == case.counts
+
+
+# With a certificate already there -----------------------------------------------------------------
+
+
+RENEWALS = [case for case in CASES if case.reason == REFUSED and ("chain" in case.name or "a certificate" in case.name)]
+
+
+@pytest.fixture(scope="module")
+def renewed(town):
+    """The same CAs once more, now asked for a renewal."""
+    for case in RENEWALS:
+        case.ca.clear()
+        case.spoil(case.ca)
+        assert town.host.command("certs", "renew", case.webspace).returncode == 0
+    wait_for("all renewals fail", lambda: all(is_told(town, case) for case in RENEWALS), 20, 0.2)
+    for case in RENEWALS:
+        case.kept = town.host.served(case.webspace)
+        case.listed = json.loads(town.host.command("certs", "list", case.webspace, "--json").stdout)[0]
+    town.host.end()
+    for case in RENEWALS:
+        town.wait_no_more(case)
+    town.host.start()
+    wait_for("all are renewed", lambda: all(town.host.served(case.webspace) != case.ended for case in RENEWALS), 30, 0.2)
+    return town
+
+
+def is_told(town, case):
+    about = f"acme: {case.webspace}.web.test: "
+    return any(about in line and case.text in line for line in town.host.journal().splitlines())
+
+
+@pytest.mark.parametrize("case", RENEWALS, ids=lambda case: case.name)
+def test_of_a_renewal_the_old_certificate_is_served_until_a_good_one_comes(renewed, case):
+    assert case.kept == case.ended
+    assert case.listed["reason"] == case.reason and case.text in case.listed["problem"] and case.listed["failures"] == 1
+    assert is_pebbles(renewed.host.served(case.webspace), case.webspace) and renewed.host.ready(case.webspace)
+
+
+# With time --------------------------------------------------------------------------------------
+
+
+class Slow:
+    """A host beside the town: CAs that let it wait, and one that fails for long, from the module's beginning."""
+
+    ADDRESS = "127.0.0.2"
+
+    def __init__(self, dns, pebble, prefix=(), address=ADDRESS):
+        self.dns, self.address, self.cas, self.began = dns, address, {}, time.monotonic()
+        self.pebble = pebble
+        self.host = Host(ports=(80, 443), addresses=(address,), trust=pebble.root_file, acme=pebble.settings())
+        self.host.start(prefix=prefix)
+
+    def drop(self, name, ca):
+        self.dns.set_a(f"{name}.web.test", self.address)
+        self.cas[name] = ca
+        self.host.drop(name, f'{WITHOUT_PHP} sites = ({{ tls = {{ directory = "{ca.directory_url}"; }}; }});')
+
+    def condition(self, name):
+        return self.host.condition(name, "Certificate") or {"reason": "", "message": ""}
+
+    def served(self, name):
+        return self.host.served(name, address=self.address)
+
+    def stop(self):
+        self.host.destroy()
+        for ca in self.cas.values():
+            if isinstance(ca, FaultyCA):
+                ca.stop()
+
+
+@pytest.fixture(scope="module")
+def slow(dns_of_the_module, pebble_of_the_module):
+    """Four ways to get no answer; and in all of this time others are served."""
+    dns_of_the_module.clear()
+    slow = Slow(dns_of_the_module, pebble_of_the_module)
+    stopped = Pebble()
+    stopped.process.send_signal(signal.SIGSTOP)
+    for name, kind, action in (("stalled", "*", stall), ("after", "newOrder", stall_after), ("loris", "newOrder", drip(1.0))):
+        ca = FaultyCA(pebble_of_the_module)
+        ca.on(kind, action)
+        slow.drop(name, ca)
+    slow.drop("stopped", stopped)
+    slow.drop("patient", pebble_of_the_module)
+    yield slow
+    slow.stop()
+    stopped.stop()
+
+
+@pytest.fixture(scope="module")
+def stubborn(dns_of_the_module, pebble_of_the_module):
+    """A CA that is down for long, and an agent whose clock runs ten times as fast."""
+    host = Slow(dns_of_the_module, pebble_of_the_module, hurried(10), "127.0.0.3")
+    ca = FaultyCA(pebble_of_the_module)
+    ca.on("newOrder", html(503))
+    host.drop("stubborn", ca)
+    yield host
+    host.stop()
+
+
+def test_a_ca_that_is_down_for_long_is_asked_less_and_less_and_then_gives_the_certificate_by_itself(town, stubborn):
+    ca = stubborn.cas["stubborn"]
+    asked = [seen.time for seen in ca.wait("newOrder", 9, 40)]
+    waits = [10 * (later - earlier) for earlier, later in zip(asked, asked[1:])]
+    assert all(wait < 10 for wait in waits[:3] + waits[4:7]), waits  # four tries in a row
+    assert 57 <= waits[3] <= 80 and 115 <= waits[7] <= 145, waits  # then a minute, then two
+    assert "HTTP status 503" in stubborn.condition("stubborn")["message"]
+    ca.clear()
+    wait_for("its certificate", lambda: is_pebbles(stubborn.served("stubborn"), "stubborn"), 40, 0.2)
+
+
+def test_one_order_that_the_ca_cannot_deal_with_holds_up_no_other(town, make_peer, pebble):
+    ca = make_peer(FaultyCA, pebble)
+    ca.on("newOrder", html(), when=lambda seen: "lonely" in str(seen.payload))
+    text = f'{WITHOUT_PHP} sites = ({{ tls = {{ directory = "{ca.directory_url}"; }}; }});'
+    town.host.drop("lonely", text)
+    ca.wait("newOrder", 1)
+    town.host.drop("others", text)
+    town.host.wait_ready("others", seconds=10)
+    wait_for("it fails", lambda: town.conditions()["lonely"]["reason"] == REFUSED, 10, 0.1)
+    began = time.monotonic()
+    town.host.drop("later", text)
+    town.host.wait_ready("later", seconds=10)
+    assert time.monotonic() - began < 8 and len(ca.seen("newOrder")) == 4 + 2
+    assert "HTTP status 502" in town.conditions()["lonely"]["message"]
+
+
+def test_over_a_line_that_is_cut_at_every_third_request_all_certificates_come_and_none_twice(town, make_peer, pebble):
+    ca = make_peer(FaultyCA, pebble)
+    ca.cut_every = 3
+    for number in range(4):
+        town.host.drop(f"cut{number}", f'{WITHOUT_PHP} sites = ({{ tls = {{ directory = "{ca.directory_url}"; }}; }});')
+    town.host.wait_ready("cut0", "cut1", "cut2", "cut3", seconds=30)
+    finalized = [seen.path for seen in ca.seen("finalize") if seen.status == 200]
+    assert len(set(finalized)) == len(finalized) == 4
+    assert len(ca.seen()) <= 4 * 9 * 1.7 + 4
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("stopped", "time"), ("stalled", "too slow"), ("after", "too slow"), ("loris", "too slow")],
+    ids=["a CA whose process is stopped", "total stall", "a stall after newOrder", "slow loris"],
+)
+def test_no_answer_is_waited_for_long_and_others_are_served_meanwhile(town, slow, name, text):
+    assert is_pebbles(slow.served("patient"), "patient") and not is_pebbles(slow.served(name), name)
+    wait_for(f"{name} is told", lambda: text in slow.condition(name)["message"], 60, 0.1)
+    assert slow.condition(name)["reason"] == DOWN and time.monotonic() - slow.began < 60
+    assert slow.host.agent.poll() is None
+    if name != "stopped":
+        ca = slow.cas[name]
+        assert max(ca.counts().values()) <= 2, ca.counts()
+        ca.clear()
+        ca.cut_connections()
+        wait_for("its certificate", lambda: is_pebbles(slow.served(name), name), 10, 0.1)
