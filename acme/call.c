@@ -37,7 +37,7 @@ struct call {
 	uint32_t id;           /* of the exchange under way; 0: it waits */
 	uint64_t round;        /* of the last look at it */
 	uint64_t sent_usec, not_before_usec;
-	unsigned tries, nonce_tries;
+	unsigned tries, nonce_tries, key_number;
 };
 
 /* The list ---------------------------------------------------------------- */
@@ -46,7 +46,7 @@ struct call {
 static bool goes_first(const struct call *c)
 {
 	return c->spec.with_key || c->spec.resource == RESOURCE_DIRECTORY ||
-	       c->spec.resource == RESOURCE_NEW_NONCE;
+	       c->spec.resource == RESOURCE_NEW_NONCE || c->spec.resource == RESOURCE_KEY_CHANGE;
 }
 
 static bool needs_nonce(const struct call *c)
@@ -261,6 +261,15 @@ static bool is_plain_absence(const struct reply *r)
 	return r->error == REPLY_OK && !*r->problem.type && (r->http == 404 || r->http == 410);
 }
 
+/* It met a CA that did not know the account's old key any more, or it may have. */
+static bool key_was_changed(const struct call *c, const struct reply *r)
+{
+	if (r->http < 400 || c->spec.with_key || c->spec.unsigned_get ||
+	    c->spec.resource == RESOURCE_KEY_CHANGE)
+		return false;
+	return c->ca->next_key || c->key_number != c->ca->key_number;
+}
+
 /* True: the call waits again. */
 static bool is_to_wait(struct call *c, const struct reply *r)
 {
@@ -276,7 +285,9 @@ static bool is_to_wait(struct call *c, const struct reply *r)
 	if (!clock_is_right(c->ca, r))
 		return true;
 	ca_mend(c->ca);
-	if (f.class != FAILURE_ACCOUNT || c->spec.with_key)
+	if (key_was_changed(c, r))
+		return true;
+	if (f.class != FAILURE_ACCOUNT || c->spec.with_key || c->spec.about_account)
 		return false;
 	if (strcmp(r->problem.type, "accountDoesNotExist") == 0 && account_repair(c->ca))
 		return true;
@@ -326,6 +337,7 @@ static void send_signed(struct call *c, const char *url, char *nonce)
 	};
 	struct err e = { 0 };
 
+	c->key_number = ca->key_number;
 	if (jws_sign(&jws, &body, &e) == 0) {
 		send_call(c, url, buf_text(&body));
 		return;
@@ -348,6 +360,13 @@ static char *url_of(const struct call *c)
 	return memory_printf("%s%s", resource, c->spec.url ? c->spec.url : "");
 }
 
+/* Not while the account's key is being changed, but for that very change. */
+static bool may_sign(const struct call *c)
+{
+	return c->spec.with_key || c->ca->account_known == KNOWN_YES ||
+	       (c->spec.resource == RESOURCE_KEY_CHANGE && c->ca->kid);
+}
+
 /* False: what it lacks, others lack as well; it has been asked for. */
 static bool go(struct call *c)
 {
@@ -364,7 +383,7 @@ static bool go(struct call *c)
 		answer_not_there(c);
 	} else if (!needs_nonce(c)) {
 		send_call(c, url, NULL);
-	} else if (!c->spec.with_key && ca->account_known != KNOWN_YES) {
+	} else if (!may_sign(c)) {
 		account_begin(ca);
 		return false;
 	} else if ((nonce = nonce_take(ca))) {
