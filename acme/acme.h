@@ -112,6 +112,7 @@ struct record {
 	uint64_t content; /* of the certificate that the next four are about (struct certificate) */
 	char *issuer, *serial, *ari, *key; /* key: "p256", "rsa2048" … */
 	time_t success;                    /* when it was installed */
+	char *wanted; /* a hash of how it was wanted when the next five were written */
 
 	unsigned failures;      /* in a row */
 	time_t next_try;        /* not before; 0: at any time */
