@@ -77,8 +77,17 @@ def is_internal(host, pem):
     return issuer_of(pem) == openssl("x509", "-noout", "-subject", text=read(host.ca_file)).strip().removeprefix("subject=")
 
 
-def wait_certified(host, *webspaces, seconds=15):
-    host.wait_ready(*webspaces, seconds=seconds)
+def wait_public(host, name, seconds=10):
+    """PEM of what is served for a name, once it is of a CA of others."""
+
+    def look():
+        try:
+            pem = host.served(name)
+        except OSError:
+            return None
+        return None if is_internal(host, pem) else pem
+
+    return wait_for(f"a CA's certificate for {name}", look, seconds, 0.1)
 
 
 def wait_served(host, name, other_than, seconds=10):
