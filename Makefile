@@ -22,7 +22,7 @@ HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -I$B/gen -DVERSION=\"$(VERSION)\" $(WARNINGS) $(HARDENING) \
 	$(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS) $(SANITIZE)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(SANITIZE)
-LIBS = $(shell pkg-config --libs $(PACKAGES)) -linotifytools
+LIBS = $(shell pkg-config --libs $(PACKAGES)) -linotifytools -lresolv
 LIBS_ONCE := $(LIBS)
 
 SOURCES := $(sort $(shell find agent watchers renderers acme reconcile -name '*.c'))
@@ -139,14 +139,22 @@ bench:
 	@$(MAKE) --no-print-directory $B/webspaces $B/bare >&2
 	@WEBSPACES=$(abspath $B/webspaces) tests/private /usr/bin/python3 -B tests/bench/bench.py $(N)
 
+$B/acme-bench: tests/bench/acme.c $B/libwebspaces.a
+	$(call say,LD $@)
+	$Q$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
+
+bench-acme:
+	@$(MAKE) --no-print-directory $B/acme-bench >&2
+	@BENCH=$(abspath $B/acme-bench) tests/private /usr/bin/python3 -B tests/bench/bench_acme.py
+
 # Arbitrary bytes for SECONDS each, with sanitizers; what is found stays in build-fuzz.
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz:
 	$(MAKE) CC=clang B=$B-fuzz CFLAGS='-O1 -g' SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' $B-fuzz/libwebspaces.a
 	$(MAKE) CC=clang B=$B-fuzz CFLAGS='-O1 -g' SANITIZE='-fsanitize=fuzzer,address,undefined' $(FUZZERS:%=$B-fuzz/%)
-	@for f in $(FUZZERS); do mkdir -p $B-fuzz/corpus/$$f && \
-		$B-fuzz/$$f -max_total_time=$(SECONDS) -artifact_prefix=$B-fuzz/ \
-			$B-fuzz/corpus/$$f tests/fuzz/seeds/$$f || exit 1; done
+	@mkdir -p $(FUZZERS:%=$B-fuzz/corpus/%)
+	@printf '%s\n' $(FUZZERS) | xargs -P 2 -I% $B-fuzz/% -max_total_time=$(SECONDS) -artifact_prefix=$B-fuzz/ \
+		$B-fuzz/corpus/% tests/fuzz/seeds/%
 $B/%_fuzz: tests/fuzz/%_fuzz.c
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
 
@@ -175,12 +183,12 @@ help:
 	@echo 'make unit      the unit tests alone; make system TESTS="-k name": the system tests'
 	@echo 'make golden    writes the expected texts of tests/golden anew'
 	@echo 'make asan      everything with address and undefined-behaviour sanitizers'
-	@echo 'make fuzz SECONDS=60 · make bench N=10000 · make lint · make format · make cover'
+	@echo 'make fuzz SECONDS=60 · make bench N=10000 · make bench-acme · make lint · make format · make cover'
 	@echo 'make install DESTDIR= PREFIX= · make man · make clean'
 
 clean:
 	rm -rf $B
 
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(SYSTEM_PROGRAMS:=.d)
-.PHONY: all unit unit-programs golden deps-build deps-demo deps system check demo asan lint format bench fuzz cover man install help clean
+.PHONY: all unit unit-programs golden deps-build deps-demo deps system check demo asan lint format bench bench-acme fuzz cover man install help clean
 .DELETE_ON_ERROR:

@@ -33,7 +33,7 @@ static int take_next(struct ca *ca, struct err *e)
 /* Only this word of the CA says that it does not know the new key. */
 static bool is_unknown(const struct reply *r)
 {
-	return r->http >= 400 && strcmp(r->problem.type, "accountDoesNotExist") == 0;
+	return reply_is_bad(r) && strcmp(r->problem.type, "accountDoesNotExist") == 0;
 }
 
 static void drop_next(struct ca *ca)
@@ -59,7 +59,7 @@ static void on_settled(const struct reply *r, void *data)
 	ca->account_known = KNOWN_NOT;
 	if (is_unknown(r)) {
 		drop_next(ca);
-	} else if (r->http >= 400) {
+	} else if (reply_is_bad(r)) {
 		account_refuse(ca, r->problem.detail);
 		return;
 	} else if (take_next(ca, &e) < 0) {
@@ -102,7 +102,7 @@ static void on_changed(const struct reply *r, void *data)
 	struct ca *ca = data;
 	struct err e = { 0 };
 
-	if (r->http >= 400) {
+	if (reply_is_bad(r)) {
 		/* If this is the second time, for an answer was lost, it may have changed it the first time. */
 		tell_refusal(ca, r);
 		ca->account_known = KNOWN_NOT;
@@ -150,7 +150,7 @@ static void on_asked_before_change(const struct reply *r, void *data)
 	struct ca *ca = data;
 	struct err e = { 0 };
 
-	if (r->http >= 400)
+	if (reply_is_bad(r))
 		tell_refusal(ca, r);
 	else if (!ca->next_key && ca->account_known == KNOWN_YES && send_change(ca, &e) < 0)
 		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: no other key for the account: %s",
@@ -214,7 +214,7 @@ static void on_deactivated(const struct reply *r, void *data)
 {
 	struct ca *ca = data;
 
-	if (r->http >= 400) {
+	if (reply_is_bad(r)) {
 		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: the account was not deactivated: %s: %s",
 			  ca->origin, r->problem.type, r->problem.detail);
 		return;

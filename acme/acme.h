@@ -42,7 +42,10 @@ struct certificate {
 
 struct store;
 
-/* web_gid reads the keys. */
+/*
+ * web_gid reads the keys. Who may write is alone: -EBUSY while another agent is, be it one with
+ * another run_dir, or both would order and neither would keep to the CA's limits.
+ */
 int store_open(const char *state_dir, gid_t web_gid, bool writable, struct store **ret,
 	       struct err *e);
 void store_close(struct store *s);
@@ -111,6 +114,7 @@ struct record {
 	char *ca;         /* the directory of the CA that issued `content`; NULL: no CA did */
 	uint64_t content; /* of the certificate that the next four are about (struct certificate) */
 	char *issuer, *serial, *ari, *key; /* key: "p256", "rsa2048" … */
+	char *order;                       /* the URL of the order that it came by */
 	time_t success;                    /* when it was installed */
 	char *wanted; /* a hash of how it was wanted when the next five were written */
 

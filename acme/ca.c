@@ -99,15 +99,35 @@ void ca_close_for(struct ca *ca, uint64_t usec, const char *reason, const char *
 	free(ca->why_closed);
 	ca->why_closed = memory_dup(why);
 	acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: %s", ca->origin, why);
+	ca_note(ca, reason, why);
 	ca_go_on(ca);
+	acme_take_turn(ca->a); /* those who wait say why */
 }
 
-void ca_break(struct ca *ca, const char *why)
+bool ca_break(struct ca *ca, const char *why)
 {
 	uint64_t usec = BREAK_FIRST << (ca->n_breaks < 5 ? ca->n_breaks : 5);
 
+	/* All that were under way fail together: that is one failure. */
+	if (ca->closed_until_usec > clock_usec())
+		return false;
 	ca->n_breaks++;
 	ca_close_for(ca, usec < BREAK_LONGEST ? usec : BREAK_LONGEST, "CaUnreachable", why);
+	return true;
+}
+
+void ca_note(struct ca *ca, const char *reason, const char *why)
+{
+	autofree char *text = memory_printf("%s: %s", ca->origin, why);
+	struct table_entry *it;
+
+	table_each (&ca->a->owners, it) {
+		const struct owner *o = it->value;
+
+		for (size_t i = 0; i < o->n; i++)
+			if (o->certs[i]->ca == ca && o->certs[i]->job)
+				cert_note(o->certs[i], reason, text);
+	}
 }
 
 void ca_mend(struct ca *ca)
@@ -156,8 +176,11 @@ uint64_t ca_patience(const struct ca *ca, enum wait_kind what, unsigned n, int64
 								  : PATIENCE_UNKNOWN;
 	if (usec < PATIENCE_LEAST)
 		usec = PATIENCE_LEAST;
-	while (n-- > 0 && usec < PATIENCE_LONGEST)
+	/* Once it was too early: half as long again, then longer and longer. */
+	for (unsigned i = 1; i < n && usec < PATIENCE_LONGEST; i++)
 		usec *= 2;
+	if (n > 0)
+		usec /= 2;
 	if (usec > PATIENCE_LONGEST)
 		usec = PATIENCE_LONGEST;
 	if (retry_after > RETRY_AFTER_MAX_S)
@@ -166,10 +189,16 @@ uint64_t ca_patience(const struct ca *ca, enum wait_kind what, unsigned n, int64
 	return usec < asked ? asked : usec;
 }
 
-void ca_learn(struct ca *ca, enum wait_kind what, bool was_ready)
+void ca_learn(struct ca *ca, enum wait_kind what, uint64_t too_early_usec)
 {
-	uint64_t usec = ca_patience(ca, what, 0, -1);
+	uint64_t usec = ca_patience(ca, what, 0, -1), middle = (usec + too_early_usec) / 2;
 
-	usec = was_ready ? usec - usec / 100 : usec + usec / 2;
+	if (!too_early_usec)
+		usec -= usec / 150;
+	else
+		/* One that took very long says little of the next. */
+		usec = middle < usec + usec / 10 ? usec + usec / 10
+		       : middle < 2 * usec       ? middle
+						 : 2 * usec;
 	ca->patience_usec[what] = usec < PATIENCE_LONGEST ? usec : PATIENCE_LONGEST;
 }

@@ -31,20 +31,21 @@ static void look(struct job *j);
 
 static void on_look(struct job *j, const struct reply *r)
 {
-	bool decided = r->http == 200 && is_decided(j->waiting, r->status);
+	bool decided = is_decided(j->waiting, r->status);
 
-	if (r->http != 200) {
+	if (reply_is_bad(r)) {
 		job_refused(j, r);
 		return;
 	}
 	if (!job_takes_order(j, r))
 		return;
-	if (j->polls++ == 0)
-		ca_learn(j->cert->ca, j->waiting, decided);
 	if (decided) {
+		ca_learn(j->cert->ca, j->waiting, j->too_early_usec);
 		j->after_poll(j, r);
 		return;
 	}
+	j->polls++;
+	j->too_early_usec = j->looked_usec - j->began_usec;
 	/* The order stays, and is looked at again by the next job. */
 	if (clock_usec() > j->began_usec + LONGEST_USEC)
 		job_fail_text(j, FAILURE_PROTOCOL, "the order does not get on: it is still %s",
@@ -55,6 +56,7 @@ static void on_look(struct job *j, const struct reply *r)
 
 static void look(struct job *j)
 {
+	j->looked_usec = clock_usec();
 	job_call(j, &(struct call_spec){ .kind = REQUEST_ORDER, .url = j->order.url }, on_look);
 }
 
@@ -63,6 +65,7 @@ void job_poll(struct job *j, enum wait_kind what, int64_t retry_after,
 {
 	j->waiting = what;
 	j->polls = 0;
+	j->too_early_usec = 0;
 	j->after_poll = fn;
 	j->began_usec = clock_usec();
 	job_wait(j, ca_patience(j->cert->ca, what, 0, retry_after), look);
@@ -85,6 +88,7 @@ static void remember(struct job *j)
 	record_set_text(&r->serial, j->facts.serial);
 	record_set_text(&r->ari, j->facts.ari);
 	record_set_text(&r->key, key_type_words[j->facts.key]);
+	record_set_text(&r->order, j->order.url);
 	record_set_text(&r->served_problem, NULL);
 	record_set_problem(r, NULL, NULL);
 	r->success = now;
@@ -97,11 +101,16 @@ static void remember(struct job *j)
 		record_release(r, j->order.names[i]);
 }
 
+/*
+ * The record is there before the order goes: should we end in between, an order that the record
+ * names is over, while a certificate that no record knows would be ordered once more.
+ */
 static void on_installed(struct job *j)
 {
 	struct cert *c = j->cert;
 
 	remember(j);
+	cert_save(c);
 	order_drop(j->dir);
 	c->ca->proven = true;
 	c->a->issued++;
@@ -140,7 +149,7 @@ static void on_alternate(struct job *j, const struct reply *r)
 	autobuf struct buf chain = { 0 };
 	struct chain_facts facts;
 
-	if (r->http == 200 && check(j, r, &chain, &facts, NULL) == 0 &&
+	if (!reply_is_bad(r) && check(j, r, &chain, &facts, NULL) == 0 &&
 	    chain_leads_to((struct pem){ buf_text(&chain), chain.len },
 			   j->cert->want.preferred_chain)) {
 		buf_clear(&j->chain);
@@ -171,12 +180,12 @@ static void on_chain(struct job *j, const struct reply *r)
 	const char *preferred = j->cert->want.preferred_chain;
 	struct err e = { 0 };
 
-	if (r->http != 200) {
+	if (reply_is_bad(r)) {
 		job_refused(j, r);
 		return;
 	}
 	if (check(j, r, &j->chain, &j->facts, &e) < 0) {
-		order_drop(j->dir);
+		job_doubt_order(j);
 		job_fail_text(j, FAILURE_PROTOCOL, "what the CA gave cannot be used: %s", e.text);
 		return;
 	}
@@ -221,9 +230,9 @@ void job_await_certificate(struct job *j, int64_t retry_after)
 static void on_finalized(struct job *j, const struct reply *r)
 {
 	/* An answer was lost, and this is the second time that we ask. */
-	if (r->http >= 400 && strcmp(r->problem.type, "orderNotReady") == 0)
+	if (strcmp(r->problem.type, "orderNotReady") == 0)
 		job_await_certificate(j, r->retry_after);
-	else if (r->http >= 400)
+	else if (reply_is_bad(r))
 		job_refused(j, r);
 	else if (!job_takes_order(j, r))
 		return;

@@ -71,6 +71,11 @@ static bool may_begin(struct cert *c, time_t *ret_until)
 		}
 		return false;
 	}
+	/* An order says what the directory allows; what is asked now answers by a turn. */
+	if (!directory_is_known(c->ca)) {
+		directory_ask(c->ca);
+		return false;
+	}
 	if (cert_may_order(
 		    c, active,
 		    record_active(cert_record(c), c->want.names, c->want.n_names, now, active),
@@ -105,10 +110,12 @@ static void consider(struct cert *c, struct turn *t)
 		return;
 	if (c->due > t->now)
 		wait_until(t, c->due);
-	else if (!may_begin(c, &until))
-		wait_until(t, until);
-	else if (comes_before(c, t->best))
+	else if (!comes_before(c, t->best))
+		return; /* the dearer question is asked of few */
+	else if (may_begin(c, &until))
 		t->best = c;
+	else
+		wait_until(t, until);
 }
 
 /* The one whose turn it is, or NULL; and when to look again. */
@@ -226,6 +233,18 @@ static void copy_want(struct cert *c, const struct acme_want *want)
 	c->want.preferred_chain = arena_dup(&c->arena, want->preferred_chain);
 }
 
+/* The last agent ended between the record that tells of its certificate and the order's end. */
+static void drop_order_that_is_over(const struct cert *c)
+{
+	const char *over = cert_record(c)->order;
+	struct order_record left = { 0 };
+	autofd int dir = over ? cert_dir(c, NULL) : -1;
+
+	if (dir >= 0 && order_read(dir, &left) == 0 && strcmp(left.url, over) == 0)
+		order_drop(dir);
+	order_clear(&left);
+}
+
 static int cert_new(struct acme *a, const char *webspace, const struct acme_want *want,
 		    struct cert **ret, struct err *e)
 {
@@ -248,6 +267,7 @@ static int cert_new(struct acme *a, const char *webspace, const struct acme_want
 	c->webspace = arena_dup(&c->arena, webspace);
 	copy_want(c, want);
 	a->n_certs++;
+	drop_order_that_is_over(c);
 	*ret = c;
 	return 0;
 }

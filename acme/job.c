@@ -155,6 +155,7 @@ void job_sync(struct job *j, void (*fn)(struct job *j))
 {
 	struct acme *a = j->cert->a;
 
+	a->config.store->dirty = true; /* by order.json at least, be it another agent's */
 	j->after_sync = fn;
 	j->next_unsynced = a->unsynced;
 	a->unsynced = j;
@@ -254,9 +255,15 @@ static void start_over(struct job *j)
 	look_first(j);
 }
 
+/* A limit or a refused account says nothing of the order: it stays, for later. */
 static void on_resumed(struct job *j, const struct reply *r)
 {
-	if (r->http != 200 || r->status == STATUS_INVALID || r->status == STATUS_NONE)
+	struct failure f;
+
+	failure_of(r, clock_wall(), &f);
+	if (f.class == FAILURE_LIMITED || f.class == FAILURE_ACCOUNT)
+		job_refused(j, r);
+	else if (reply_is_bad(r) || r->status == STATUS_INVALID || r->status == STATUS_NONE)
 		start_over(j);
 	else if (job_takes_order(j, r))
 		job_go_on(j, r);

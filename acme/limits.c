@@ -101,30 +101,29 @@ static void set_name(const char *const *names, size_t n, char ret[static 32])
 
 #define BUCKETS_MAX 128
 
-/* All that the order takes from, each once. */
-static size_t buckets_of(struct limits *l, const struct limits_order *o,
-			 struct bucket *ret[BUCKETS_MAX])
+/* The names of all buckets that the order takes from, each once; the caller's to free. */
+static size_t buckets_of(const struct limits_order *o, char *ret[BUCKETS_MAX])
 {
-	char name[300];
+	char set[32];
 	size_t n = 0;
 
 	if (o->replaces)
 		return 0;
-	set_name(o->names, o->n_names, name);
-	ret[n++] = bucket_of(l, name);
+	set_name(o->names, o->n_names, set);
+	ret[n++] = memory_dup(set);
 	if (o->renewal)
 		return n;
-	ret[n++] = bucket_of(l, "account");
+	ret[n++] = memory_dup("account");
 	for (size_t i = 0; i < o->n_names && n < BUCKETS_MAX; i++) {
-		struct bucket *b;
+		char *name = memory_printf("domain %s", limits_domain(o->names[i]));
 		size_t k = 0;
 
-		snprintf(name, sizeof name, "domain %s", limits_domain(o->names[i]));
-		b = bucket_of(l, name);
-		while (k < n && ret[k] != b)
+		while (k < n && strcmp(ret[k], name) != 0)
 			k++;
 		if (k == n)
-			ret[n++] = b;
+			ret[n++] = name;
+		else
+			free(name);
 	}
 	return n;
 }
@@ -132,13 +131,16 @@ static size_t buckets_of(struct limits *l, const struct limits_order *o,
 bool limits_allow(struct limits *l, const struct limits_order *order, time_t now, time_t *ret_until,
 		  const char **ret_what)
 {
-	struct bucket *all[BUCKETS_MAX];
-	size_t n = buckets_of(l, order, all);
-	const struct bucket *last = NULL;
+	char *names[BUCKETS_MAX];
+	const struct bucket *last = NULL, *b;
+	size_t n = l->buckets.count ? buckets_of(order, names) : 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (next_token(all[i]) > now && (!last || next_token(all[i]) > next_token(last)))
-			last = all[i];
+	for (size_t i = 0; i < n; i++) {
+		b = table_get(&l->buckets, names[i]);
+		if (b && next_token(b) > now && (!last || next_token(b) > next_token(last)))
+			last = b;
+		free(names[i]);
+	}
 	if (!last)
 		return true;
 	*ret_until = next_token(last);
@@ -148,11 +150,13 @@ bool limits_allow(struct limits *l, const struct limits_order *order, time_t now
 
 void limits_spend(struct limits *l, const struct limits_order *order, time_t now)
 {
-	struct bucket *all[BUCKETS_MAX];
-	size_t n = buckets_of(l, order, all);
+	char *names[BUCKETS_MAX];
+	size_t n = buckets_of(order, names);
 
-	for (size_t i = 0; i < n; i++)
-		take(all[i], now);
+	for (size_t i = 0; i < n; i++) {
+		take(bucket_of(l, names[i]), now);
+		free(names[i]);
+	}
 	l->changed |= n > 0;
 }
 

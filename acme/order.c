@@ -15,6 +15,7 @@
 #define ROOM_BYTES    (1u << 20)
 #define ROOM_INODES   16
 #define KEY_TIMEOUT_S 60
+#define DOUBTS        2 /* failures in a row that an order survives */
 
 /* Refusals ------------------------------------------------------------------ */
 
@@ -73,6 +74,12 @@ static void keep_limit(struct job *j, const struct failure *f)
 		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: limits: %s", ca->origin, e.text);
 }
 
+void job_doubt_order(struct job *j)
+{
+	if (cert_record(j->cert)->failures >= DOUBTS)
+		order_drop(j->dir);
+}
+
 void job_refused(struct job *j, const struct reply *r)
 {
 	struct failure f;
@@ -95,9 +102,12 @@ void job_refused(struct job *j, const struct reply *r)
 		job_names_failed(j);
 		return;
 	}
+	if (!*r->problem.type)
+		job_doubt_order(j);
+	else if (f.class != FAILURE_ACCOUNT)
+		order_drop(j->dir);
 	if (f.class == FAILURE_NONE || f.class == FAILURE_TRANSPORT)
 		f.class = FAILURE_PROTOCOL;
-	order_drop(j->dir);
 	job_fail(j, &f);
 }
 
@@ -163,13 +173,12 @@ static void on_order(struct job *j, const struct reply *r)
 	struct record *record = cert_record(j->cert);
 	struct err e = { 0 };
 
-	if (r->http >= 400 && strcmp(r->problem.type, "alreadyReplaced") == 0 &&
-	    !record->replaced) {
+	if (strcmp(r->problem.type, "alreadyReplaced") == 0 && !record->replaced) {
 		record->replaced = true;
 		order_begin(j);
 		return;
 	}
-	if (r->http >= 400) {
+	if (reply_is_bad(r)) {
 		job_refused(j, r);
 		return;
 	}

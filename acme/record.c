@@ -35,6 +35,7 @@ static const struct text_row texts[] = {
 	{ "ari", offsetof(struct record, ari) },
 	{ "key", offsetof(struct record, key) },
 	{ "wanted", offsetof(struct record, wanted) },
+	{ "order", offsetof(struct record, order) },
 	{ "reason", offsetof(struct record, reason) },
 	{ "problem", offsetof(struct record, problem) },
 	{ "served_problem", offsetof(struct record, served_problem) },
