@@ -220,6 +220,13 @@ struct acme_standing {
 void acme_standing(struct store *s, const char *webspace, const struct acme_want *want, time_t now,
 		   struct acme_standing *ret);
 
+/*
+ * Another certificate of this webspace (or of ACME_HOST) that is good for all these names: from
+ * before it was wanted elsewhere. -ENOENT: there is none.
+ */
+int acme_stand_in(struct store *s, const char *webspace, const char *const *names, size_t n,
+		  time_t now, char ret_dir[static 600]);
+
 struct acme;
 /* Everything in config is copied but loop and store. */
 int acme_open(const struct acme_config *config, struct acme **ret, struct err *e);
