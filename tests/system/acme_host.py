@@ -69,6 +69,19 @@ class Place:
         return bool(self.record().get("serial")) and self.record()["serial"] == serial_of(self.chain())
 
 
+def change(host, name, text):
+    """Another file of a webspace; it is in force, and the webspace is ready."""
+    try:
+        before = read(f"{host.drops}/{name}.conf")
+    except FileNotFoundError:
+        before = None
+    known = (host.status(name) or {}).get("fingerprint")
+    host.drop(name, text)
+    if before not in (None, text):
+        wait_for("the file counts", lambda: host.status(name)["fingerprint"] != known, 10, 0.05)
+    host.wait_ready(name)
+
+
 def issuer_of(pem):
     return openssl("x509", "-noout", "-issuer", text=pem).strip().removeprefix("issuer=")
 
@@ -77,15 +90,20 @@ def is_internal(host, pem):
     return issuer_of(pem) == openssl("x509", "-noout", "-subject", text=read(host.ca_file)).strip().removeprefix("subject=")
 
 
+def served_quietly(host, name):
+    """None where there is no TLS."""
+    try:
+        return host.served(name)
+    except OSError:
+        return None
+
+
 def wait_public(host, name, seconds=10):
     """PEM of what is served for a name, once it is of a CA of others."""
 
     def look():
-        try:
-            pem = host.served(name)
-        except OSError:
-            return None
-        return None if is_internal(host, pem) else pem
+        pem = served_quietly(host, name)
+        return None if not pem or is_internal(host, pem) else pem
 
     return wait_for(f"a CA's certificate for {name}", look, seconds, 0.1)
 
@@ -94,10 +112,12 @@ def wait_served(host, name, other_than, seconds=10):
     """PEM of what is served for a name, once it is another than before."""
 
     def look():
-        pem = host.served(name)
+        pem = served_quietly(host, name)
         return pem if pem != other_than else None
 
-    return wait_for(f"another certificate for {name}", look, seconds, 0.05)
+    pem = wait_for(f"another certificate for {name}", look, seconds, 0.05)
+    assert not is_internal(host, pem), "nothing worse in between"
+    return pem
 
 
 def wait_reason(host, webspace, reason, text="", seconds=10):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from acme_host import NO_PHP, Place, account, certs, is_internal, one, site, sites, use, wait_public, wait_reason, wait_served
+from acme_host import NO_PHP, Place, account, certs, change, is_internal, one, served_quietly, site, sites, use, wait_public, wait_reason, wait_served
 from answers import delay, problem
 from certificates import Authority, names_of, openssl, public_key_of, read, serial_of, split
 from faulty_ca import FaultyCA
@@ -87,8 +87,7 @@ def common_name(pem, which="subject"):
 
 def certified(host, name, tls="", *names):
     """Drops a webspace of one site, which is ready; its place."""
-    host.drop(name, one(*(names or (f"{name}.test",)), tls=tls))
-    host.wait_ready(name)
+    change(host, name, one(*(names or (f"{name}.test",)), tls=tls))
     return Place(host, name, (names or (f"{name}.test",))[0])
 
 
@@ -156,12 +155,12 @@ def test_a_profile_of_the_hosts_defaults_is_tried_at_once_after_a_restart(alone)
     host, ca = alone()
     host.end()
     ca.profiles = {"classic": ""}
-    host.configure(settings='defaults = { sites = { tls = { profile = "other"; }; }; };')
+    host.configure(settings='defaults = { site = { tls = { profile = "other"; }; }; };')
     host.start()
     host.drop("alice", NO_PHP)
     wait_reason(host, "alice", "Refused", "other")
     host.end()
-    host.configure(settings='defaults = { sites = { tls = { profile = "classic"; }; }; };')
+    host.configure(settings='defaults = { site = { tls = { profile = "classic"; }; }; };')
     host.start()
     host.wait_ready("alice")
 
@@ -297,7 +296,8 @@ def test_added_names_are_ordered_at_once_and_the_old_certificate_is_served_meanw
     rule = ca.on("finalize", delay(1))
     host.drop(name, one(f"{name}.test", f"www.{name}.test"))
     wait_for("it is ordered", lambda: rule.fired, 10)
-    assert host.served(f"{name}.test") == old == host.served(f"www.{name}.test")
+    wait_for("www is served", lambda: served_quietly(host, f"www.{name}.test") == old, 5, 0.02)
+    assert host.served(f"{name}.test") == old
     new = wait_served(host, f"www.{name}.test", other_than=old)
     assert sorted(names_of(new)) == [f"{name}.test", f"www.{name}.test"] and len(ca.seen("newOrder")) == 1
 
