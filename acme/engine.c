@@ -298,12 +298,12 @@ static void owner_want(struct acme *a, struct owner *o, const char *webspace,
 	if (at) {
 		cert_free(*at);
 		*at = c;
-		cert_forgive(c);
 	} else {
 		o->certs = memory_resize(o->certs, o->n + 1, sizeof *o->certs);
 		o->certs[o->n++] = c;
 	}
 	c->wanted = true;
+	cert_compare(c);
 	cert_look(c);
 }
 

@@ -298,6 +298,25 @@ static bool has_room(struct job *j)
 	return true;
 }
 
+/* A CA is asked for no other profiles than those in its directory (draft-ietf-acme-profiles, 3). */
+static bool has_profile(struct job *j)
+{
+	const struct ca *ca = j->cert->ca;
+	const char *wanted = j->cert->want.profile;
+	autobuf struct buf known = { 0 };
+
+	for (size_t i = 0; i < ca->n_profiles; i++) {
+		if (strcmp(ca->profiles[i], wanted) == 0)
+			return true;
+		buf_printf(&known, "%s%s", i ? ", " : "", ca->profiles[i]);
+	}
+	if (!*wanted)
+		return true;
+	job_fail_text(j, FAILURE_CERTIFICATE, "the CA has no profile %s (it has: %s)", wanted,
+		      known.len ? buf_text(&known) : "none");
+	return false;
+}
+
 /* Asked once more, for other orders were begun since this job's turn came. */
 static bool is_within_limits(struct job *j)
 {
@@ -320,6 +339,6 @@ static bool is_within_limits(struct job *j)
 
 void job_order(struct job *j)
 {
-	if (has_room(j) && is_within_limits(j))
+	if (has_room(j) && has_profile(j) && is_within_limits(j))
 		key_begin(j);
 }
