@@ -345,6 +345,8 @@ void acme_look(struct acme *a)
 {
 	struct table_entry *it;
 
+	table_each (&a->cas, it)
+		ca_go_on(it->value);
 	table_each (&a->owners, it) {
 		const struct owner *o = it->value;
 
