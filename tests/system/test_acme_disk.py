@@ -3,6 +3,7 @@ goes on by itself once there is room."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ import pytest
 from certificates import public_key_of, serial_of
 from faulty_ca import FaultyCA
 from host import Host, make_system_user, wait_for
-from test_acme_crash import ask, chain_of, record_of, site, wait_issued
+from test_acme_crash import ask, asks_for, chain_of, site, wait_issued
 
 SETTINGS = "reconcile = { removal_grace_s = 0; full_pass_s = 5; };"
 
@@ -164,3 +165,106 @@ def test_where_a_write_fails_nothing_is_lost_and_the_ca_is_asked_for_one_certifi
         wait_for(f"{name} renewed by itself", lambda: serial_of(host.served(name)) != before[name], 15)
         wait_issued(host, name)
     assert ca.counts()["newOrder"] <= 2 and ca.counts()["finalize"] == 2, ca.seen()
+
+
+# Garbage ---------------------------------------------------------------------------------------
+
+
+def text(content):
+    def damage(path):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content)
+
+    return damage
+
+
+def replaced(make):
+    """Something else is at its place."""
+
+    def damage(path):
+        os.unlink(path)
+        make(path)
+
+    return damage
+
+
+def half(path):
+    os.truncate(path, os.path.getsize(path) // 2)
+
+
+def linked(path):
+    """The same bytes, but by way of a link to where others may write."""
+    elsewhere = f"/mnt/elsewhere.{path.replace('/', '_')}"
+    shutil.copyfile(path, elsewhere)
+    os.unlink(path)
+    os.symlink(elsewhere, path)
+
+
+def mode(bits):
+    return lambda path: os.chmod(path, bits)
+
+
+def of_nobody(path):
+    os.chown(path, 65534, -1)
+
+
+EMPTY, NOISE = text(""), text("\0\xff garbage\n" * 100)
+KEY, CHAIN, STATE, ORDER = "current/key.pem", "current/chain.pem", "state.json", "order.json"
+WILD = '{"next_try": 9e18, "failures": -1, "chosen": "x", "ask_window": 1e300, "held": [1, {"name": 5}, null], "ca": {}}'
+DAMAGES = {  # what: (file, damage, is the CA needed again?)
+    "key empty": (KEY, EMPTY, True), "key garbage": (KEY, NOISE, True), "key half": (KEY, half, True),
+    "key of another": (KEY, lambda path: text(subprocess.run(["openssl", "ecparam", "-genkey", "-name", "prime256v1"], capture_output=True, text=True, check=True).stdout)(path), True),
+    "key large": (KEY, text("x" * 200000), True), "key a fifo": (KEY, replaced(os.mkfifo), True),
+    "key gone": (KEY, os.unlink, True), "key a directory": (KEY, replaced(os.mkdir), True),
+    "key a link": (KEY, linked, True), "key open to all": (KEY, mode(0o644), True),
+    "key written by all": (KEY, mode(0o660), True), "key of nobody": (KEY, of_nobody, True),
+    "chain empty": (CHAIN, EMPTY, True), "chain garbage": (CHAIN, NOISE, True), "chain half": (CHAIN, half, True),
+    "chain gone": (CHAIN, os.unlink, True), "chain a directory": (CHAIN, replaced(os.mkdir), True),
+    "chain a link": (CHAIN, linked, True), "chain written by all": (CHAIN, mode(0o666), True),
+    "chain of nobody": (CHAIN, of_nobody, True),
+    "current dangling": ("current", replaced(lambda path: os.symlink("77", path)), True),
+    "current leads out": ("current", replaced(lambda path: os.symlink("../../..", path)), True),
+    "state empty": (STATE, EMPTY, None), "state garbage": (STATE, NOISE, None), "state half": (STATE, half, None),
+    "state of wild values": (STATE, text(WILD), None), "state a list": (STATE, text("[[]]"), None),
+    "state deep": (STATE, text("[" * 60000), None), "state large": (STATE, text('"' + "x" * 100000 + '"'), None),
+    "state a directory": (STATE, replaced(os.mkdir), None), "state a fifo": (STATE, replaced(os.mkfifo), None),
+    "order empty": (ORDER, EMPTY, False), "order garbage": (ORDER, NOISE, False),
+    "order from elsewhere": (ORDER, text('{"ca": "https://x/", "url": "https://x/1", "finalize": "https://x/2", "generation": 1, "names": ["a"]}'), False),
+}  # fmt: skip
+
+
+def is_in_order(host, name):
+    """Served, verified, ready, and nothing in flight."""
+    has_order = os.path.exists(site(host, name, "order.json")) and "elsewhere" not in name
+    return host.get_quietly(name, https=True) and host.served(name) in chain_of(host, name) and host.ready(name) and not has_order
+
+
+def test_whatever_is_found_damaged_at_the_start_is_made_anew_and_costs_one_certificate_at_most(machine):
+    host, ca = machine
+    names = {what: what.replace(" ", "-") for what in DAMAGES}
+    for name in names.values():
+        host.drop(name)
+    for name in names.values():
+        wait_issued(host, name, seconds=60)
+    before = {what: serial_of(host.served(name)) for what, name in names.items()}
+    host.end()
+    for what, (file, damage, _) in DAMAGES.items():
+        damage(site(host, names[what], file))
+    ca.forget_requests()
+    host.start()
+    bad = []
+    for what, name in names.items():
+        try:
+            wait_for("it is in order", lambda: is_in_order(host, name), 20)
+        except AssertionError:
+            bad.append(f"{what}: {host.status(name)['conditions']} {os.listdir(site(host, name))}")
+        asked = sum(asks_for(seen, host.host_name(name)) for seen in ca.seen("newOrder"))
+        needed = DAMAGES[what][2]
+        if asked > 1 or needed is not None and asked != needed:
+            bad.append(f"{what}: asked {asked} times")
+        if needed is False and serial_of(host.served(name)) != before[what]:
+            bad.append(f"{what}: another certificate is served")
+    assert not bad, "\n".join(bad)
+    for name in names.values():
+        host.remove(name)
+    wait_for("all gone", lambda: not any(host.status(name) for name in names.values()), 30)
