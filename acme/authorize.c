@@ -233,12 +233,6 @@ static void prove_by_dns(struct authorization *z)
 	struct acme *a = z->job->cert->a;
 	struct err e = { 0 };
 
-	if (!a->hooks) {
-		job_fail_text(z->job, FAILURE_CERTIFICATE,
-			      "%s%s can only be proved by dns-01, and acme.dns_hook is not set",
-			      z->wildcard ? "*." : "", z->name);
-		return;
-	}
 	if (jws_dns_01(z->token, z->job->cert->ca->thumbprint, z->value, &e) < 0) {
 		job_fail_text(z->job, FAILURE_PROTOCOL, "%s", e.text);
 		return;

@@ -77,8 +77,8 @@ static void on_nonce(const struct reply *r, void *data)
 
 	ca->n_asked_nonces--;
 	if (ca->n_nonces == 0)
-		ca_break(ca, *r->nonce ? "it gives a nonce that was used before"
-				       : "it gives no nonce");
+		ca_break(ca,
+			 *r->nonce ? "it gives a nonce that was used before" : "it gives no nonce");
 }
 
 void nonce_ask(struct ca *ca)

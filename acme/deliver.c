@@ -24,8 +24,7 @@
 
 static bool is_decided(enum wait_kind what, enum acme_status status)
 {
-	return status != STATUS_PENDING &&
-	       (what == WAIT_VALIDATION || status != STATUS_PROCESSING);
+	return status != STATUS_PENDING && (what == WAIT_VALIDATION || status != STATUS_PROCESSING);
 }
 
 static void look(struct job *j);

@@ -93,22 +93,21 @@ static void a_directory_that_is_none_is_odd(void **state)
 	assert_int_equal(said(REQUEST_DIRECTORY, 200, "").error, REPLY_BROKEN);
 	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":7}", "directory: newNonce is no text");
 	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":\"http://ca/n\"}",
-		  "directory: newNonce is no https URL");
+	       "directory: newNonce is no https URL");
 	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":\"https://ca/a b\"}",
-		  "directory: newNonce is no https URL");
+	       "directory: newNonce is no https URL");
 	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":\"https://ca/\\u00fc\"}",
-		  "directory: newNonce is no https URL");
+	       "directory: newNonce is no https URL");
 	odd_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"revokeCert\":\"file:///etc/passwd\"}",
-		  "directory: revokeCert is no https URL");
+	       "directory: revokeCert is no https URL");
 	odd_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"meta\":7}", "directory: meta is no object");
-	odd_is(REQUEST_DIRECTORY,
-		  "{" DIRECTORY ",\"meta\":{\"externalAccountRequired\":\"yes\"}}",
-		  "directory: externalAccountRequired is neither true nor false");
+	odd_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"meta\":{\"externalAccountRequired\":\"yes\"}}",
+	       "directory: externalAccountRequired is neither true nor false");
 	odd_is(REQUEST_DIRECTORY, "<html>", "JSON: line 1: '[' or '{' expected near '<'");
 	odd_is(REQUEST_DIRECTORY, "{\"a\":\"\xff\"}",
-		  "JSON: line 1: unable to decode byte 0xff near '\"'");
+	       "JSON: line 1: unable to decode byte 0xff near '\"'");
 	odd_is(REQUEST_DIRECTORY, "{\"a\":\"\\u0000\"}",
-		  "JSON: line 1: \\u0000 is not allowed without JSON_ALLOW_NUL near '\"\\u0000\"'");
+	       "JSON: line 1: \\u0000 is not allowed without JSON_ALLOW_NUL near '\"\\u0000\"'");
 }
 
 static void an_order_has_its_state_and_where_to_go(void **state)
@@ -176,9 +175,9 @@ static void an_order_that_is_none_is_odd(void **state)
 	odd_is(REQUEST_ORDER, "{\"status\":\"lost\"}", "order: status is no status of RFC 8555");
 	odd_is(REQUEST_ORDER, "{\"status\":\"valid\"}", "order: authorizations is missing");
 	odd_is(REQUEST_ORDER, "{\"status\":\"valid\",\"authorizations\":[7]}",
-		  "order: authorizations has an item that is no https URL");
+	       "order: authorizations has an item that is no https URL");
 	odd_is(REQUEST_ORDER, "{\"status\":\"valid\",\"authorizations\":{}}",
-		  "order: authorizations is no list");
+	       "order: authorizations is no list");
 	odd_is(REQUEST_ORDER, ORDER(",\"expires\":7"), "order: expires is no text");
 	odd_is(REQUEST_ORDER, ORDER(",\"error\":\"x\""), "order: error is no object");
 	buf_adds(&many, "{\"status\":\"valid\",\"authorizations\":[");
@@ -228,15 +227,15 @@ static void an_authorization_that_is_none_is_odd(void **state)
 
 	(void)state;
 	odd_is(REQUEST_AUTHORIZATION, AUTHORIZATION(CHALLENGE("http-01", "../x")),
-		  "authorization: token is not base64url");
+	       "authorization: token is not base64url");
 	odd_is(REQUEST_AUTHORIZATION, AUTHORIZATION(CHALLENGE("http-01", "")),
-		  "authorization: token is not base64url");
+	       "authorization: token is not base64url");
 	odd_is(REQUEST_AUTHORIZATION, AUTHORIZATION("{\"status\":\"pending\"}"),
-		  "authorization: type is missing");
+	       "authorization: type is missing");
 	odd_is(REQUEST_AUTHORIZATION, AUTHORIZATION("7"), "authorization: type is missing");
 	odd_is(REQUEST_AUTHORIZATION,
-		  "{\"status\":\"pending\",\"identifier\":{\"type\":\"ip\",\"value\":\"::1\"}}",
-		  "authorization: identifier is no DNS name");
+	       "{\"status\":\"pending\",\"identifier\":{\"type\":\"ip\",\"value\":\"::1\"}}",
+	       "authorization: identifier is no DNS name");
 	for (int i = 0; i < 9; i++)
 		buf_printf(&many, "%s" CHALLENGE("http-01", "t"), i ? "," : "");
 	autofree char *body = memory_printf(AUTHORIZATION("%s"), many.data);
@@ -272,7 +271,7 @@ static void renewal_information_has_a_window_if_it_can_be_read(void **state)
 	assert_string_equal(r.explanation, "https://ca/w");
 	odd_is(REQUEST_RENEWAL_INFO, "{}", "renewalInfo: suggestedWindow is missing");
 	odd_is(REQUEST_RENEWAL_INFO, "{\"suggestedWindow\":{\"start\":7}}",
-		  "renewalInfo: start is no text");
+	       "renewalInfo: start is no text");
 }
 
 static void a_failure_has_a_problem_if_it_came_as_json(void **state)
