@@ -106,8 +106,10 @@ static void on_proved(struct job *j, const struct reply *r)
 {
 	if (r->status == STATUS_READY)
 		job_finalize(j);
-	else if (r->status == STATUS_PROCESSING || r->status == STATUS_VALID)
+	else if (r->status == STATUS_PROCESSING)
 		job_await_certificate(j, r->retry_after);
+	else if (r->status == STATUS_VALID)
+		job_download(j, r);
 	else
 		job_find_fault(j, r);
 }

@@ -9,6 +9,7 @@
  * special case.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/path.h"
 
 #define SLEEP_LONGEST_S 3600
 #define WINDOWS_AT_ONCE 8
@@ -233,14 +235,15 @@ static void copy_want(struct cert *c, const struct acme_want *want)
 	c->want.preferred_chain = arena_dup(&c->arena, want->preferred_chain);
 }
 
-/* The last agent ended between the record that tells of its certificate and the order's end. */
+/* Garbage, or of an agent that ended when its record told of the certificate already. */
 static void drop_order_that_is_over(const struct cert *c)
 {
 	const char *over = cert_record(c)->order;
 	struct order_record left = { 0 };
-	autofd int dir = over ? cert_dir(c, NULL) : -1;
+	autofd int dir =
+		path_open(c->a->config.store->certs, c->place.site, O_RDONLY | O_DIRECTORY, NULL);
 
-	if (dir >= 0 && order_read(dir, &left) == 0 && strcmp(left.url, over) == 0)
+	if (dir >= 0 && (order_read(dir, &left) < 0 || (over && strcmp(left.url, over) == 0)))
 		order_drop(dir);
 	order_clear(&left);
 }
@@ -345,6 +348,8 @@ void acme_look(struct acme *a)
 {
 	struct table_entry *it;
 
+	table_each (&a->cas, it)
+		ca_go_on(it->value);
 	table_each (&a->owners, it) {
 		const struct owner *o = it->value;
 

@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "acme/renew.h"
+#include "acme/room.h"
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
 #include "agent/base/memory.h"
@@ -295,7 +295,7 @@ void job_begin(struct cert *c)
 	c->job = j;
 	c->ca->n_jobs++;
 	j->dir = cert_dir(c, &e);
-	if (j->dir < 0)
+	if (j->dir < 0 || room_check(j->dir, &e) < 0)
 		job_fail_text(j, FAILURE_HOST, "%s", e.text);
 	else if (!resume(j))
 		start_over(j);

@@ -5,15 +5,12 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "acme/job.h"
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
 #include "agent/base/own.h"
 
-#define ROOM_BYTES    (1u << 20)
-#define ROOM_INODES   16
 #define KEY_TIMEOUT_S 60
 #define DOUBTS        2 /* failures in a row that an order survives */
 
@@ -179,10 +176,12 @@ static void on_order(struct job *j, const struct reply *r)
 		return;
 	}
 	if (reply_is_bad(r)) {
+		order_drop(j->dir);
 		job_refused(j, r);
 		return;
 	}
 	if (!ca_owns(j->cert->ca, r->location)) {
+		order_drop(j->dir);
 		job_fail_text(j, FAILURE_PROTOCOL, "an order without an address of its own");
 		return;
 	}
@@ -197,6 +196,42 @@ static void on_order(struct job *j, const struct reply *r)
 	job_go_on(j, r);
 }
 
+static void spend(struct cert *c, const struct limits_order *order)
+{
+	struct ca *ca = c->ca;
+	time_t now = clock_wall();
+	struct err e = { 0 };
+
+	if (!ca->keeps_limits)
+		return;
+	limits_spend(&ca->limits, order, now);
+	if (limits_write(&ca->limits, ca->dir, now, &e) < 0)
+		acme_tell(c->a, ACME_PROBLEM, NULL, "%s: limits: %s", ca->origin, e.text);
+}
+
+/*
+ * Limits are asked once more, for other orders were begun since this job's turn came. The record is
+ * written without the order's address yet: what cannot be written now could not be after it either.
+ */
+static bool is_ready(struct job *j)
+{
+	struct cert *c = j->cert;
+	struct limits_order order;
+	struct failure f = { .class = FAILURE_LIMITED };
+	struct err e = { 0 };
+
+	if (!cert_may_order(c, (const char *const *)j->order.names, j->order.n_names, &order, &f)) {
+		job_fail(j, &f);
+		return false;
+	}
+	if (order_write(j->dir, &j->order, &e) < 0) {
+		job_fail_text(j, FAILURE_HOST, "%s", e.text);
+		return false;
+	}
+	spend(c, &order);
+	return true;
+}
+
 static void order_begin(struct job *j)
 {
 	const struct cert *c = j->cert;
@@ -204,6 +239,8 @@ static void order_begin(struct job *j)
 	autojson struct json *payload = json_new_object();
 	autofree char *text = NULL;
 
+	if (!is_ready(j))
+		return;
 	j->order.replaces = cert_replaces(c);
 	json_put(payload, "identifiers", identifiers(j));
 	if (*c->want.profile)
@@ -284,20 +321,6 @@ static void key_begin(struct job *j)
 		key_make(j);
 }
 
-/* Before the order ------------------------------------------------------------ */
-
-static bool has_room(struct job *j)
-{
-	struct statvfs room;
-
-	if (fstatvfs(j->dir, &room) == 0 && (room.f_bavail * room.f_frsize < ROOM_BYTES ||
-					     (room.f_files && room.f_favail < ROOM_INODES))) {
-		job_fail_text(j, FAILURE_HOST, "no room on the disk for a certificate");
-		return false;
-	}
-	return true;
-}
-
 /* A CA is asked for no other profiles than those in its directory (draft-ietf-acme-profiles, 3). */
 static bool has_profile(struct job *j)
 {
@@ -317,28 +340,8 @@ static bool has_profile(struct job *j)
 	return false;
 }
 
-/* Asked once more, for other orders were begun since this job's turn came. */
-static bool is_within_limits(struct job *j)
-{
-	struct cert *c = j->cert;
-	struct limits_order order;
-	struct failure f = { .class = FAILURE_LIMITED };
-	struct err e;
-
-	if (!cert_may_order(c, (const char *const *)j->order.names, j->order.n_names, &order, &f)) {
-		job_fail(j, &f);
-		return false;
-	}
-	if (!c->ca->keeps_limits)
-		return true;
-	limits_spend(&c->ca->limits, &order, clock_wall());
-	if (limits_write(&c->ca->limits, c->ca->dir, clock_wall(), &e) < 0)
-		acme_tell(c->a, ACME_PROBLEM, NULL, "%s: limits: %s", c->ca->origin, e.text);
-	return true;
-}
-
 void job_order(struct job *j)
 {
-	if (has_room(j) && has_profile(j) && is_within_limits(j))
+	if (has_profile(j))
 		key_begin(j);
 }

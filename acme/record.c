@@ -316,8 +316,10 @@ int order_write(int dir, const struct order_record *o, struct err *e)
 	struct json *names = json_new_array();
 
 	json_put_text(j, "ca", o->ca);
-	json_put_text(j, "url", o->url);
-	json_put_text(j, "finalize", o->finalize);
+	if (o->url) {
+		json_put_text(j, "url", o->url);
+		json_put_text(j, "finalize", o->finalize);
+	}
 	json_put_number(j, "generation", o->generation);
 	json_put_bool(j, "replaces", o->replaces);
 	for (size_t i = 0; i < o->n_names; i++)

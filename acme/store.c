@@ -197,7 +197,7 @@ uint64_t pair_content(const struct pair *p)
 bool store_key_is_odd(const struct store *s, const struct stat *st)
 {
 	return !S_ISREG(st->st_mode) || st->st_mode & 07137 || !(st->st_mode & 040) ||
-	       st->st_gid != s->web_gid;
+	       st->st_uid != geteuid() || st->st_gid != s->web_gid;
 }
 
 /* Somebody else could write it, or the web server not read it. */
