@@ -131,6 +131,21 @@ static void in_its_time_alone_it_is_of_use(void **state)
 	assert_string_equal(standing(NOW - 400 * DAY), "Pending");
 }
 
+static void the_reason_outlives_the_record(void **state)
+{
+	struct acme_standing s;
+	const char *kept;
+
+	(void)state;
+	assert_int_equal(store_issue_internal(store, "alice", SITE, names, 2, NOW, NULL), 0);
+	record_set_problem(note(CA, "p256"), "NamesHeld", "dead");
+	acme_standing(store, "alice", &want, NOW, &s);
+	kept = s.reason;
+	record_set_problem(note(CA, "p256"), "Garbage", "of a disk");
+	assert_string_equal(kept, "NamesHeld");
+	assert_string_equal(standing(NOW), "Pending");
+}
+
 static void another_place_s_certificate_stands_in_if_it_is_good_for_all_names(void **state)
 {
 	char found[600];
@@ -157,6 +172,7 @@ int main(void)
 		CASE(only_what_the_record_is_about_is_of_the_wanted_ca),
 		CASE(names_that_lack_make_it_less_unless_they_are_held_back),
 		CASE(in_its_time_alone_it_is_of_use),
+		CASE(the_reason_outlives_the_record),
 		CASE(another_place_s_certificate_stands_in_if_it_is_good_for_all_names),
 	};
 
