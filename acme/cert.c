@@ -43,8 +43,7 @@ void cert_note(struct cert *c, const char *reason, const char *text)
 	    strcmp(r->problem, text) == 0)
 		return;
 	record_set_problem(r, reason, text);
-	if (c->job)
-		cert_save(c);
+	cert_save(c);
 	c->a->config.changed(c->webspace, c->a->config.data);
 }
 
