@@ -210,7 +210,9 @@ static void on_preflight(const struct verdict *verdicts, size_t n, void *data)
 	}
 	set_names(j, good.items, good.count);
 	preflight_drop(take_ptr(j->preflight));
-	if (good.count && cert_needs(c, good.items, good.count))
+	/* By the job's own texts: those of the verdicts are gone. */
+	if (j->order.n_names &&
+	    cert_needs(c, (const char *const *)j->order.names, j->order.n_names))
 		job_order(j);
 	else
 		cert_done(c, NULL);
