@@ -134,6 +134,21 @@ struct record {
 /* Never NULL; an empty one where nothing is known. Owned by the store, until the next call that writes it. */
 const struct record *store_record(struct store *s, const char *webspace, const char *site);
 
+/* One certificate as it lies on disk, for people. Texts end with the call. */
+struct certificate_entry {
+	const char *webspace, *site;
+	const char *names; /* each with its NUL, an empty one behind them */
+	const char *issuer, *serial, *key;
+	time_t not_before, not_after;
+	bool internal;
+	time_t renews; /* when it is due; 0: nobody renews it */
+	const struct record *record;
+};
+typedef void certificate_entry_fn(const struct certificate_entry *entry, void *data);
+/* All live ones, or one webspace's, by name. */
+int store_each(struct store *s, const char *webspace, certificate_entry_fn *fn, void *data,
+	       struct err *e);
+
 /* The thumbprint of the account that answers http-01 for this host; made if allowed. -ENOENT: there is none. */
 int acme_thumbprint(struct store *s, const char *directory, const char *key_file, bool may_make,
 		    char ret[static 44], struct err *e);

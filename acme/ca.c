@@ -33,6 +33,7 @@
 #define PATIENCE_UNKNOWN  (250 * USEC_PER_MSEC)
 #define PATIENCE_LONGEST  (5 * USEC_PER_SEC)
 #define RETRY_AFTER_MAX_S 86400
+#define DAY_USEC          (RETRY_AFTER_MAX_S * USEC_PER_SEC)
 
 static char *origin_of(const char *url)
 {
@@ -129,7 +130,8 @@ bool ca_takes_orders(const struct ca *ca, const char **ret_reason, char ret_text
 	*ret_until_usec = UINT64_MAX;
 	if (account_is_refused(ca)) {
 		*ret_reason = "AccountRefused";
-		*ret_until_usec = ca->refused_until_usec;
+		*ret_until_usec =
+			ca->deactivated ? clock_usec() + DAY_USEC : ca->refused_until_usec;
 		snprintf(ret_text, 480, "%s: %s", ca->origin,
 			 ca->deactivated ? "our account was deactivated" : ca->refused);
 	} else if (ca->closed_until_usec > clock_usec()) {

@@ -29,4 +29,5 @@ const struct verb acme_worker_verb = {
 		"\n"
 		"Exit: 0 the agent closed the socket, 1 failed, 64 usage.\n",
 	.run = run,
+	.is_internal = true,
 };

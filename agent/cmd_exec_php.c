@@ -29,4 +29,5 @@ const struct verb exec_php_verb = {
 		"\n"
 		"Exit: php-fpm's own; 1 it could not be started, 64 usage.\n",
 	.run = run,
+	.is_internal = true,
 };

@@ -41,4 +41,5 @@ const struct verb make_key_verb = {
 		"Exit: 0 made, 1 it could not be made or written, 64 usage.\n",
 	.option = "",
 	.run = run,
+	.is_internal = true,
 };

@@ -109,6 +109,21 @@ int chain_read(struct pem chain, struct pem key, const char *const *names, size_
 	return 0;
 }
 
+void chain_names(struct pem chain, struct buf *ret)
+{
+	auto_of(X509_free) X509 *x = chain_first(chain);
+	auto_of(GENERAL_NAMES_free) GENERAL_NAMES *list =
+		x ? X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL) : NULL;
+
+	for (int i = 0; list && i < sk_GENERAL_NAME_num(list); i++) {
+		const char *name = names_at(list, i);
+
+		if (name)
+			buf_add(ret, name, strlen(name) + 1);
+	}
+	ERR_clear_error();
+}
+
 /* Facts ---------------------------------------------------------------- */
 
 /* As UTF-8, owned by the caller. NULL: it has none, or a NUL within. */

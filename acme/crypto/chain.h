@@ -47,6 +47,9 @@ int chain_facts(struct pem chain, struct chain_facts *ret, struct err *e);
 int chain_check(struct pem chain, const struct key *key, const char *const *names, size_t n_names,
 		time_t now, struct buf *ret_text, struct chain_facts *ret, struct err *e);
 
+/* The DNS names of the leaf, each with its NUL behind it; what is none is left out. */
+void chain_names(struct pem chain, struct buf *ret);
+
 /* The leaf's DER as base64url, for revocation (RFC 8555, 7.6). */
 int chain_leaf(struct pem chain, struct buf *ret, struct err *e);
 

@@ -33,8 +33,17 @@ static int set_up(void **state)
 		return -1;
 	snprintf(chain_path, sizeof chain_path, "%s/own.pem", top);
 	snprintf(key_path, sizeof key_path, "%s/own.key", top);
-	host = (struct host){ .state_dir = top };
-	site = (struct site){ .names = { names, 2 }, .tls.issuer = ISSUER_INTERNAL };
+	host = (struct host){ .state_dir = top, .acme.directory = "https://ca.test/dir" };
+	site = (struct site){
+		.names = { names, 2 },
+		.tls = { .issuer = ISSUER_INTERNAL,
+			 .hsts = "",
+			 .certificate = "",
+			 .key = "",
+			 .directory = "",
+			 .profile = "",
+			 .preferred_chain = "" },
+	};
 	webspace = (struct webspace){ .name = "alice", .sites = &site, .n_sites = 1 };
 	w = (struct world){ .host = &host, .arena = &arena, .wall = NOW };
 	if (store_open(top, getegid(), true, &w.store, NULL) < 0)
@@ -172,7 +181,7 @@ static void with_acme_an_internal_one_stands_in_and_the_reason_is_told(void **st
 	f = look();
 	assert_int_equal(f.state, OBSERVED_PLACEHOLDER);
 	assert_string_equal(f.reason, "Pending");
-	assert_non_null(strstr(f.text, "ACME is not yet"));
+	assert_non_null(strstr(f.text, "has not issued it yet"));
 	site.tls.issuer = ISSUER_INTERNAL;
 	assert_int_equal(look().state, OBSERVED_IN_SYNC);
 }

@@ -244,9 +244,22 @@ static const struct service_type *const services[] = { &service };
 
 static void on_report(const struct report *report, void *data)
 {
-	static const char *const names[] = { "changed",     "planned", "failed",    "fight",
-					     "quarantined", "fault",   "published", "rolled back",
-					     "died",        "status",  "removed",   "idle" };
+	static const char *const names[] = {
+		[REPORT_CHANGED] = "changed",
+		[REPORT_PLANNED] = "planned",
+		[REPORT_FAILED] = "failed",
+		[REPORT_FIGHT] = "fight",
+		[REPORT_QUARANTINED] = "quarantined",
+		[REPORT_HOST_FAULT] = "fault",
+		[REPORT_PUBLISHED] = "published",
+		[REPORT_ROLLED_BACK] = "rolled back",
+		[REPORT_DIED] = "died",
+		[REPORT_STATUS] = "status",
+		[REPORT_CERTIFIED] = "certified",
+		[REPORT_EXPIRING] = "expiring",
+		[REPORT_REMOVED] = "removed",
+		[REPORT_IDLE] = "idle",
+	};
 
 	(void)data;
 	if (report->kind == REPORT_STATUS)
