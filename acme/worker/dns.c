@@ -142,13 +142,20 @@ static void ask_addresses(struct question *q)
 
 /* REQUEST_CAA */
 
-static void add_caa(struct question *q, const struct ares_caa_reply *caa)
+/* RFC 8659, 4.1: flags, the length of the property's name, the name, its value. c-ares refuses empty values. */
+static void add_caa(struct question *q, const unsigned char *data, size_t len)
 {
 	static const struct {
 		const char *property, *mark;
 	} properties[] = { { "issue", "" }, { "issuewild", "*" } };
-	const char *property = (const char *)caa->property, *value = (const char *)caa->value;
+	char *property, *value;
 
+	if (len < 2 || data[1] == 0 || 2 + (size_t)data[1] > len) {
+		q->failure = ARES_EBADRESP;
+		return;
+	}
+	property = arena_dupn(q->arena, (const char *)data + 2, data[1]);
+	value = arena_dupn(q->arena, (const char *)data + 2 + data[1], len - 2 - data[1]);
 	q->reply->exists = true;
 	for (size_t i = 0; i < ELEMENTS(properties); i++)
 		if (strcasecmp(property, properties[i].property) == 0)
@@ -160,14 +167,21 @@ static void add_caa(struct question *q, const struct ares_caa_reply *caa)
 /* None: its parent's are good. */
 static bool has_caa(struct question *q, const unsigned char *packet, int len)
 {
-	struct ares_caa_reply *all = NULL;
+	ns_msg message;
+	ns_rr record;
 
-	if (!parsed(q, ares_parse_caa_reply(packet, len, &all)))
+	if (ns_initparse(packet, len, &message) < 0) {
+		q->failure = ARES_EBADRESP;
 		return false;
-	for (const struct ares_caa_reply *one = all; one; one = one->next)
-		add_caa(q, one);
-	if (all)
-		ares_free_data(all);
+	}
+	for (int i = 0; i < ns_msg_count(message, ns_s_an); i++) {
+		if (ns_parserr(&message, ns_s_an, i, &record) < 0) {
+			q->failure = ARES_EBADRESP;
+			return false;
+		}
+		if (ns_rr_type(record) == T_CAA && ns_rr_class(record) == C_IN)
+			add_caa(q, ns_rr_rdata(record), ns_rr_rdlen(record));
+	}
 	return q->reply->exists;
 }
 

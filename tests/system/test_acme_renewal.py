@@ -1,0 +1,237 @@
+"""When certificates are renewed: by the CA's own word (ARI, RFC 9773), by their lifetime, before it is too late.
+
+One host, one webspace a case: all get a certificate, each of an age of its own. Then the agent stops, the CA says
+when it wants each renewed, and with the agent's next start it shows what comes of it.
+"""
+
+import email.utils
+import time
+
+import pytest
+
+from answers import Answer, body, forged, problem
+from certificates import renewal_id, requested_names
+from faulty_ca import FaultyCA
+from host import Host, wait_for
+from records import DAY, Certificate
+
+SITE = 'sites = ({{ names = ["{name}.web.test"]; type = "static"; }}); php = {{ enabled = false; }};'
+LONG_AGO = 40 * DAY
+HOUR = 3600
+
+
+class Case:
+    """A certificate of `age` days out of `life`, last renewed `since` seconds ago. The CA's window: (start, end,
+    Retry-After), seconds from now; or rules: (kind of request, its answer). Is it renewed then?"""
+
+    def __init__(self, renewed, age=1, life=90, since=LONG_AGO, window=None, rules=(), serial=None):
+        self.renewed, self.age, self.life, self.since = renewed, age, life, since
+        self.window, self.rules, self.serial = window, rules, serial
+
+
+NOW = (-HOUR, -HOUR + 1, None)
+WINDOWS = {
+    "is in the future": Case(False, window=(10 * DAY, 11 * DAY, None)),
+    "is now": Case(True, window=(-5, -4, None)),
+    "is long past": Case(True, window=(-900 * DAY, -899 * DAY, None)),
+    "lies behind the end of the certificate": Case(False, window=(200 * DAY, 201 * DAY, None)),
+    "is inverted": Case(False, window=(-DAY, -2 * DAY, None)),
+    "is of no length": Case(False, window=(-DAY, -DAY, None)),
+    "is absent": Case(False, rules=[("renewalInfo", Answer(200, {}))]),
+    "is half there": Case(False, window=(-DAY, None, None)),
+    "is no date": Case(False, window=("yesterday", "today", None)),
+    "is a number": Case(False, rules=[("renewalInfo", Answer(200, {"suggestedWindow": {"start": 1, "end": 2}}))]),
+    "is no JSON": Case(False, rules=[("renewalInfo", Answer(200, "now, please"))]),
+    "is not known": Case(False, rules=[("renewalInfo", problem("malformed", 404, "no such certificate"))]),
+    "is a page": Case(False, rules=[("renewalInfo", Answer(404, "<html>", content_type="text/html"))]),
+    "breaks the CA": Case(False, rules=[("renewalInfo", problem("serverInternal", 500, "oops"))]),
+    "is now, of a serial with its high bit set": Case(True, serial="f123456789abcdef", window=NOW),
+}
+REPLACED = {
+    "alreadyReplaced": problem("alreadyReplaced", 409, "it has been replaced"),
+    "a conflict without a word": Answer(409, "", content_type="text/plain"),
+    "malformed": problem("malformed", 400, "replaces: no such certificate"),
+    "not found": problem("malformed", 404, "replaces: no such certificate"),
+}
+RETRY_AFTERS = {  # → seconds until it is asked again, least and most
+    "nothing": (None, 6 * HOUR, 6 * HOUR),
+    "0": (0, 60, 60),
+    "a second": (1, 60, 60),
+    "two hours": (2 * HOUR, 2 * HOUR, 2 * HOUR),
+    "30 days": (30 * DAY, DAY, DAY),
+    "a date": (email.utils.formatdate(time.time() + 3 * HOUR, usegmt=True), 2 * HOUR, 3 * HOUR),
+    "a date in the past": (email.utils.formatdate(time.time() - 3 * HOUR, usegmt=True), 60, 60),
+    "nonsense": ("soon", 6 * HOUR, 6 * HOUR),
+}
+AGES = {  # by their lifetime: two thirds, half below ten days, 3 % more or less
+    "90 days is not renewed at 57": Case(False, age=57),
+    "90 days is renewed at 63": Case(True, age=63),
+    "45 days is not renewed at 28": Case(False, age=28, life=45),
+    "45 days is renewed at 32": Case(True, age=32, life=45),
+    "6 days is not renewed at 2.8": Case(False, age=2.8, life=6, since=2 * DAY),
+    "6 days is renewed at 3.2": Case(True, age=3.2, life=6, since=2 * DAY),
+    "6 days is renewed within its window": Case(True, age=1, life=6, since=DAY, window=NOW),
+    "6 days is not renewed within its window when it is a quarter of a day old": Case(
+        False, age=0.25, life=6, since=DAY / 4, window=NOW),
+    "90 days is not renewed twice within a tenth of its life": Case(False, age=8, since=8 * DAY, window=NOW),
+    "90 days is renewed again after a tenth of its life": Case(True, age=10, since=10 * DAY, window=NOW),
+    "90 days is renewed at 87 whatever the CA says": Case(True, age=87, window=(DAY, 2 * DAY, None)),
+    "6 days is renewed a day before its end whatever the CA says": Case(
+        True, age=5.1, life=6, window=(DAY / 2, DAY, None)),
+}  # fmt: skip
+CASES = {
+    **WINDOWS,
+    **{f"replaced: {what}": Case(True, window=NOW, rules=[("newOrder", answer)]) for what, answer in REPLACED.items()},
+    **{f"Retry-After: {what}": Case(False, window=(DAY, 2 * DAY, value)) for what, (value, *_) in RETRY_AFTERS.items()},
+    **AGES,
+}
+NAMES = {case: f"w{number:02}" for number, case in enumerate(CASES)}
+
+
+@pytest.fixture(autouse=True)
+def accounts():
+    """Of the module: the webspaces of its one host outlive a test."""
+
+
+class Renewals:
+    """What became of all cases: before and after the second start of the agent."""
+
+    def __init__(self, host, ca):
+        self.host, self.ca = host, ca
+        self.certificates = {case: Certificate(host, name) for case, name in NAMES.items()}
+        self.issue()
+        self.nginx = host.status()["generation"]
+        self.host.end()
+        self.before = {case: Was(found) for case, found in self.certificates.items()}
+        ca.clear()
+        ca.forget_requests()
+        for case, found in self.certificates.items():
+            self.prepare(CASES[case], found)
+        self.started = time.time()
+        self.host.start()
+        self.settle()
+
+    def issue(self):
+        for case, name in NAMES.items():
+            wanted = CASES[case]
+            options = {"serial": wanted.serial} if wanted.serial else {}
+            aged = forged(start=-wanted.age, end=wanted.life - wanted.age, **options)
+            self.ca.on("certificate", aged, when=is_of(name))
+            self.host.drop(name, SITE.format(name=name))
+        self.host.wait_ready(*NAMES.values(), seconds=60)
+
+    def prepare(self, case, found):
+        renewal = renewal_id(found.chain)
+        if case.window:
+            self.ca.set_window(*case.window, certificate=renewal)
+        for kind, answer in case.rules:
+            self.ca.on(kind, answer, when=is_about(found.name, renewal), **({"times": 1} if kind == "newOrder" else {}))
+        found.rewrite(success=int(time.time() - case.since), ask_window=None)
+
+    def settle(self):
+        """Until each case was asked about, and what shall be renewed is."""
+        for case, found in self.certificates.items():
+            if CASES[case].renewed:
+                wait_for(f"renewed: {case}\n{self.host.journal()[-2000:]}", lambda: self.is_renewed(case), 30)
+            elif CASES[case].age < 50:
+                wait_for(f"asked again: {case}", lambda: found.record.get("ask_window"), 30)
+
+    def is_renewed(self, case):
+        return self.certificates[case].serial != self.before[case].serial
+
+    def asked(self, case):
+        """Its requests for renewal information since the second start."""
+        return [seen for seen in self.ca.seen("renewalInfo") if seen.path.endswith("/" + self.before[case].id)]
+
+    def ordered(self, case):
+        name = f"{NAMES[case]}.web.test"
+        return [seen.payload for seen in self.ca.seen("newOrder") if name in str(seen.payload["identifiers"])]
+
+
+class Was:
+    def __init__(self, found):
+        self.serial, self.key, self.id = found.serial, found.key, renewal_id(found.chain)
+        self.generation, self.record = found.generation, found.record
+
+
+def is_of(name):
+    return lambda seen: f"{name}.web.test" in requested_names(seen.ca.csrs[seen.path])
+
+
+def is_about(name, renewal):
+    def check(seen):
+        if seen.kind == "renewalInfo":
+            return seen.path.endswith("/" + renewal)
+        return f"{name}.web.test" in str(seen.payload)
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def renewals(accounts_of_the_module, pebble_of_the_module):
+    ca = FaultyCA(pebble_of_the_module)
+    host = Host(ports=(80, 443), addresses=("127.0.0.1", "::1"), trust=ca.root_file, acme=ca.settings()).start()
+    yield Renewals(host, ca)
+    host.destroy()
+    ca.stop()
+
+
+@pytest.mark.parametrize("case", WINDOWS)
+def test_a_certificate_is_renewed_if_the_cas_window(renewals, case):
+    """… is as the case says; a window that says nothing changes nothing."""
+    assert renewals.is_renewed(case) == CASES[case].renewed
+    assert len(renewals.asked(case)) == 1, "each is asked about once, also where the answer was an error"
+    assert len(renewals.ordered(case)) == CASES[case].renewed
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if CASES[case].renewed])
+def test_a_renewal_keeps_its_key_and_its_place(renewals, case):
+    found, before = renewals.certificates[case], renewals.before[case]
+    assert (found.key, found.generation) == (before.key, before.generation)
+
+
+def test_no_renewal_reloads_nginx(renewals):
+    assert renewals.host.status()["generation"] == renewals.nginx
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in AGES])
+def test_an_order_says_which_certificate_it_replaces(renewals, case):
+    orders, before = renewals.ordered(case), renewals.before[case]
+    if CASES[case].renewed:
+        assert orders[0]["replaces"] == before.id
+    else:
+        assert not orders
+
+
+@pytest.mark.parametrize("answer", REPLACED)
+def test_a_replacement_that_the_ca_does_not_take_is_ordered_at_once_without_saying_so(renewals, answer):
+    orders = renewals.ordered(f"replaced: {answer}")
+    assert ["replaces" in order for order in orders] == [True, False]
+
+
+@pytest.mark.parametrize("what", RETRY_AFTERS)
+def test_the_window_is_asked_for_again_after(renewals, what):
+    """Retry-After is heeded within a minute and a day."""
+    _, least, most = RETRY_AFTERS[what]
+    waits = renewals.certificates[f"Retry-After: {what}"].record["ask_window"] - renewals.started
+    assert least - 2 <= waits <= most + 10
+
+
+@pytest.mark.parametrize("case", AGES)
+def test_a_certificate_of(renewals, case):
+    assert renewals.is_renewed(case) == CASES[case].renewed
+    assert len(renewals.ordered(case)) == CASES[case].renewed, "and once"
+
+
+def test_errors_of_renewal_information_do_not_close_the_ca(renewals):
+    journal = renewals.host.journal()
+    assert "oops" not in journal and "malformed" not in journal and "nreachable" not in journal, journal
+
+
+def test_what_the_ca_asked_is_the_identifier_of_the_certificate(renewals):
+    """Each request is about one of ours; a serial with its high bit set keeps its leading zero."""
+    known = {before.id for before in renewals.before.values()}
+    fresh = {renewal_id(found.chain) for found in renewals.certificates.values()}
+    assert {seen.path.rsplit("/", 1)[1] for seen in renewals.ca.seen("renewalInfo")} <= known | fresh
+    high = renewals.before["is now, of a serial with its high bit set"].id
+    assert high.split(".")[1].startswith("APEj")
