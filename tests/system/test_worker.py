@@ -230,6 +230,16 @@ class Names:
             one.close()
 
 
+def wait_for_port(port):
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nobody listens on port {port}")
+
+
 # --- the line ---------------------------------------------------------------
 
 
@@ -413,6 +423,30 @@ def test_a_post_is_sent_once_also_when_a_kept_connection_dies_under_it(line, ca)
         assert reply["error"] == BROKEN, reply
         # A GET changes nothing at a CA, and curl asks again on a new connection.
         assert ca.count("/dies") == arrivals
+
+
+NGINX = """
+daemon off; pid {path}/nginx.pid; error_log {path}/error.log; worker_processes 1; user root;
+events {{ }}
+http {{ access_log {path}/access.log combined;
+ server {{ listen 127.0.0.1:14443 ssl http2; ssl_certificate {path}/ec.pem; ssl_certificate_key {path}/ec.key;
+  location /warm {{ return 200 "{{}}"; }} location /dies {{ return 444; }} }} }}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")
+def test_the_same_is_true_of_a_stream_of_http_2(line, names, certificates):
+    path, url = certificates.path, "https://ca.test:14443"
+    (path / "nginx.conf").write_text(NGINX.format(path=path))
+    nginx = subprocess.Popen(["nginx", "-c", str(path / "nginx.conf"), "-e", str(path / "error.log")])
+    wait_for_port(14443)
+    line(ORDER, url=f"{url}/warm", body=POSTED)
+    reply = line(ORDER, url=f"{url}/dies", body=POSTED)
+    assert reply["error"] == BROKEN, reply
+    log = (path / "access.log").read_text()
+    assert (log.count("/dies"), log.count("HTTP/2.0")) == (1, 2), log
+    nginx.terminate()
+    nginx.wait()
 
 
 def cut(data):
@@ -626,9 +660,7 @@ def pebble(certificates, names, tmp_path):
     }}
     (tmp_path / "pebble.json").write_text(json.dumps(config))
     process = subprocess.Popen(["pebble", "-config", str(tmp_path / "pebble.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 10
-    while socket.socket().connect_ex(("127.0.0.1", 14000)) and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for_port(14000)
     yield "https://ca.test:14000"
     process.kill()
     process.wait()
