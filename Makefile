@@ -139,6 +139,14 @@ bench:
 	@$(MAKE) --no-print-directory $B/webspaces $B/bare >&2
 	@WEBSPACES=$(abspath $B/webspaces) tests/private /usr/bin/python3 -B tests/bench/bench.py $(N)
 
+$B/acme-bench: tests/bench/acme.c $B/libwebspaces.a
+	$(call say,LD $@)
+	$Q$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
+
+bench-acme:
+	@$(MAKE) --no-print-directory $B/acme-bench >&2
+	@BENCH=$(abspath $B/acme-bench) tests/private /usr/bin/python3 -B tests/bench/bench_acme.py
+
 # Arbitrary bytes for SECONDS each, with sanitizers; what is found stays in build-fuzz.
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz:
@@ -175,12 +183,12 @@ help:
 	@echo 'make unit      the unit tests alone; make system TESTS="-k name": the system tests'
 	@echo 'make golden    writes the expected texts of tests/golden anew'
 	@echo 'make asan      everything with address and undefined-behaviour sanitizers'
-	@echo 'make fuzz SECONDS=60 · make bench N=10000 · make lint · make format · make cover'
+	@echo 'make fuzz SECONDS=60 · make bench N=10000 · make bench-acme · make lint · make format · make cover'
 	@echo 'make install DESTDIR= PREFIX= · make man · make clean'
 
 clean:
 	rm -rf $B
 
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(SYSTEM_PROGRAMS:=.d)
-.PHONY: all unit unit-programs golden deps-build deps-demo deps system check demo asan lint format bench fuzz cover man install help clean
+.PHONY: all unit unit-programs golden deps-build deps-demo deps system check demo asan lint format bench bench-acme fuzz cover man install help clean
 .DELETE_ON_ERROR:

@@ -156,8 +156,11 @@ uint64_t ca_patience(const struct ca *ca, enum wait_kind what, unsigned n, int64
 								  : PATIENCE_UNKNOWN;
 	if (usec < PATIENCE_LEAST)
 		usec = PATIENCE_LEAST;
-	while (n-- > 0 && usec < PATIENCE_LONGEST)
+	/* Once it was too early: half as long again, then longer and longer. */
+	for (unsigned i = 1; i < n && usec < PATIENCE_LONGEST; i++)
 		usec *= 2;
+	if (n > 0)
+		usec /= 2;
 	if (usec > PATIENCE_LONGEST)
 		usec = PATIENCE_LONGEST;
 	if (retry_after > RETRY_AFTER_MAX_S)
@@ -166,10 +169,16 @@ uint64_t ca_patience(const struct ca *ca, enum wait_kind what, unsigned n, int64
 	return usec < asked ? asked : usec;
 }
 
-void ca_learn(struct ca *ca, enum wait_kind what, bool was_ready)
+void ca_learn(struct ca *ca, enum wait_kind what, uint64_t too_early_usec)
 {
-	uint64_t usec = ca_patience(ca, what, 0, -1);
+	uint64_t usec = ca_patience(ca, what, 0, -1), middle = (usec + too_early_usec) / 2;
 
-	usec = was_ready ? usec - usec / 100 : usec + usec / 2;
+	if (!too_early_usec)
+		usec -= usec / 150;
+	else
+		/* One that took very long says little of the next. */
+		usec = middle < usec + usec / 10 ? usec + usec / 10
+		       : middle < 2 * usec       ? middle
+						 : 2 * usec;
 	ca->patience_usec[what] = usec < PATIENCE_LONGEST ? usec : PATIENCE_LONGEST;
 }

@@ -119,8 +119,8 @@ bool ca_owns(const struct ca *ca, const char *url);
 enum wait_kind { WAIT_VALIDATION, WAIT_ISSUANCE };
 /* How long to leave the CA alone before the n-th look (from 0) at an order. retry_after: -1: not said. */
 uint64_t ca_patience(const struct ca *ca, enum wait_kind what, unsigned n, int64_t retry_after);
-/* The first look came at the right time, or too early. */
-void ca_learn(struct ca *ca, enum wait_kind what, bool was_ready);
+/* It was ready. too_early_usec: after so long it was not yet; 0: the first look came at the right time. */
+void ca_learn(struct ca *ca, enum wait_kind what, uint64_t too_early_usec);
 
 /* ca_directory.c */
 void directory_ask(struct ca *ca);

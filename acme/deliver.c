@@ -39,12 +39,13 @@ static void on_look(struct job *j, const struct reply *r)
 	}
 	if (!job_takes_order(j, r))
 		return;
-	if (j->polls++ == 0)
-		ca_learn(j->cert->ca, j->waiting, decided);
 	if (decided) {
+		ca_learn(j->cert->ca, j->waiting, j->too_early_usec);
 		j->after_poll(j, r);
 		return;
 	}
+	j->polls++;
+	j->too_early_usec = j->looked_usec - j->began_usec;
 	/* The order stays, and is looked at again by the next job. */
 	if (clock_usec() > j->began_usec + LONGEST_USEC)
 		job_fail_text(j, FAILURE_PROTOCOL, "the order does not get on: it is still %s",
@@ -55,6 +56,7 @@ static void on_look(struct job *j, const struct reply *r)
 
 static void look(struct job *j)
 {
+	j->looked_usec = clock_usec();
 	job_call(j, &(struct call_spec){ .kind = REQUEST_ORDER, .url = j->order.url }, on_look);
 }
 
@@ -63,6 +65,7 @@ void job_poll(struct job *j, enum wait_kind what, int64_t retry_after,
 {
 	j->waiting = what;
 	j->polls = 0;
+	j->too_early_usec = 0;
 	j->after_poll = fn;
 	j->began_usec = clock_usec();
 	job_wait(j, ca_patience(j->cert->ca, what, 0, retry_after), look);
