@@ -103,7 +103,8 @@ struct held_name {
 	char *name;
 	char *why;         /* NULL: not said */
 	time_t until;      /* not asked for before */
-	unsigned failures; /* in a row */
+	unsigned failures; /* of it at the CA, in a row */
+	time_t tried; /* the CA was asked last, or it was first held, though it points elsewhere; 0: it does not */
 };
 
 /* What the client knows about a certificate besides itself. Texts may be NULL. */

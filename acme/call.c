@@ -26,6 +26,7 @@
 #define CIRCULATING     16
 #define CIRCULATING_LE  8 /* Let's Encrypt takes 250 requests a second */
 #define NAMES_PER_NONCE 25
+#define BUSY_MAX_S      86400
 #define SKEW_MAX        3600
 #define SKEW_WAIT       (600 * USEC_PER_SEC)
 #define SIGN_AGAIN      (60 * USEC_PER_SEC)
@@ -230,7 +231,9 @@ static bool clock_is_right(struct ca *ca, const struct reply *r)
 static void try_again(struct call *c, const struct failure *f)
 {
 	if (f->class == FAILURE_BUSY) {
-		ca_close_for(c->ca, (uint64_t)f->wait * USEC_PER_SEC, "CaBusy", f->text);
+		ca_close_for(c->ca,
+			     (uint64_t)(f->wait < BUSY_MAX_S ? f->wait : BUSY_MAX_S) * USEC_PER_SEC,
+			     "CaBusy", f->text);
 	} else if (++c->tries == TRIES) {
 		c->tries = 0;
 		ca_break(c->ca, f->text);
@@ -269,6 +272,9 @@ static bool is_to_wait(struct call *c, const struct reply *r)
 	failure_of(r, clock_wall(), &f);
 	if (nonce_was_refused(c, &f))
 		return true;
+	/* Renewal information is advice: without it all goes on as it was, and nobody waits for it. */
+	if (c->spec.kind == REQUEST_RENEWAL_INFO && f.class != FAILURE_NONE)
+		return false;
 	if (f.class == FAILURE_BUSY || (f.class == FAILURE_TRANSPORT && !is_plain_absence(r))) {
 		try_again(c, &f);
 		return true;

@@ -105,6 +105,7 @@ static void on_installed(struct job *j)
 	struct cert *c = j->cert;
 
 	remember(j);
+	j->spent.n_names = 0;
 	order_drop(j->dir);
 	c->ca->proven = true;
 	c->a->issued++;

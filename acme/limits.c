@@ -23,6 +23,7 @@
 #define FILE_MAX  (1u << 20)
 #define HOUR      ((time_t)3600)
 #define DAY       (24 * HOUR)
+#define LONGEST   (8 * DAY)
 
 /* https://letsencrypt.org/docs/rate-limits/ */
 static const struct kind {
@@ -59,6 +60,12 @@ static struct bucket *bucket_of(struct limits *l, const char *name)
 	b->kind = kind_of(name);
 	(void)table_set(&l->buckets, name, b);
 	return b;
+}
+
+/* A CA's "not before" goes up to LONGEST; beyond that, a clock that was wrong has written it. */
+static bool is_possible(const struct bucket *b, time_t now)
+{
+	return b->full_at <= now + b->kind->seconds + LONGEST;
 }
 
 /* When there will be one to take; in the past: now. */
@@ -136,9 +143,12 @@ bool limits_allow(struct limits *l, const struct limits_order *order, time_t now
 	size_t n = buckets_of(l, order, all);
 	const struct bucket *last = NULL;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		if (!is_possible(all[i], now))
+			all[i]->full_at = 0;
 		if (next_token(all[i]) > now && (!last || next_token(all[i]) > next_token(last)))
 			last = all[i];
+	}
 	if (!last)
 		return true;
 	*ret_until = next_token(last);
@@ -153,6 +163,17 @@ void limits_spend(struct limits *l, const struct limits_order *order, time_t now
 
 	for (size_t i = 0; i < n; i++)
 		take(all[i], now);
+	l->changed |= n > 0;
+}
+
+void limits_return(struct limits *l, const struct limits_order *order)
+{
+	struct bucket *all[BUCKETS_MAX];
+	size_t n = buckets_of(l, order, all);
+
+	for (size_t i = 0; i < n; i++)
+		if (all[i]->kind != &kinds[0])
+			all[i]->full_at -= all[i]->kind->seconds / all[i]->kind->room;
 	l->changed |= n > 0;
 }
 
@@ -206,8 +227,7 @@ void limits_read(struct limits *l, int dir, time_t now)
 		time_t full_at = (time_t)json_number(row, "full_at", 0);
 		const struct kind *kind = name ? kind_of(name) : NULL;
 
-		/* What no clock of ours can have written. */
-		if (kind && full_at > now && full_at <= now + 2 * kind->seconds)
+		if (kind && full_at > now && is_possible(&(struct bucket){ kind, full_at }, now))
 			bucket_of(l, name)->full_at = full_at;
 	}
 }

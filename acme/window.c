@@ -29,7 +29,7 @@ static void on_window(const struct reply *reply, void *data)
 
 	c->window = NULL;
 	c->a->n_asked_windows--;
-	if (reply->http == 200)
+	if (reply->error == REPLY_OK && reply->http == 200)
 		take_window(r, reply);
 	r->ask_window = clock_wall() + renew_ask_after(reply->retry_after);
 	cert_save(c);

@@ -5,6 +5,7 @@ when it wants each renewed, and with the agent's next start it shows what comes 
 """
 
 import email.utils
+import functools
 import time
 
 import pytest
@@ -110,6 +111,7 @@ class Renewals:
         self.started = time.time()
         self.host.start()
         self.settle()
+        print("settled", time.time() - self.started)
 
     def issue(self):
         for case, name in NAMES.items():
@@ -122,6 +124,8 @@ class Renewals:
 
     def prepare(self, case, found):
         renewal = renewal_id(found.chain)
+        if not case.window and not case.rules:
+            self.ca.on("renewalInfo", problem("malformed", 404, "no window"), when=is_about(found.name, renewal))
         if case.window:
             self.ca.set_window(*case.window, certificate=renewal)
         for kind, answer in case.rules:
@@ -154,8 +158,11 @@ class Was:
         self.generation, self.record = found.generation, found.record
 
 
+names_asked = functools.cache(requested_names)
+
+
 def is_of(name):
-    return lambda seen: f"{name}.web.test" in requested_names(seen.ca.csrs[seen.path])
+    return lambda seen: f"{name}.web.test" in names_asked(seen.ca.csrs[seen.path])
 
 
 def is_about(name, renewal):
