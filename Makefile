@@ -152,9 +152,9 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz:
 	$(MAKE) CC=clang B=$B-fuzz CFLAGS='-O1 -g' SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' $B-fuzz/libwebspaces.a
 	$(MAKE) CC=clang B=$B-fuzz CFLAGS='-O1 -g' SANITIZE='-fsanitize=fuzzer,address,undefined' $(FUZZERS:%=$B-fuzz/%)
-	@for f in $(FUZZERS); do mkdir -p $B-fuzz/corpus/$$f && \
-		$B-fuzz/$$f -max_total_time=$(SECONDS) -artifact_prefix=$B-fuzz/ \
-			$B-fuzz/corpus/$$f tests/fuzz/seeds/$$f || exit 1; done
+	@mkdir -p $(FUZZERS:%=$B-fuzz/corpus/%)
+	@printf '%s\n' $(FUZZERS) | xargs -P 2 -I% $B-fuzz/% -max_total_time=$(SECONDS) -artifact_prefix=$B-fuzz/ \
+		$B-fuzz/corpus/% tests/fuzz/seeds/%
 $B/%_fuzz: tests/fuzz/%_fuzz.c
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
 

@@ -36,7 +36,7 @@ static void on_settled(const struct reply *r, void *data)
 	struct err e = { 0 };
 
 	ca->account_known = KNOWN_NOT;
-	if (r->http >= 400) {
+	if (reply_is_bad(r)) {
 		key_free(next);
 		(void)unlinkat(ca->dir, "next.key", 0);
 	} else if (account_take_key(ca, next, &e) < 0) {
@@ -72,7 +72,7 @@ static void on_changed(const struct reply *r, void *data)
 	struct key *next = take_ptr(ca->next_key);
 	struct err e = { 0 };
 
-	if (r->http >= 400) {
+	if (reply_is_bad(r)) {
 		key_free(next);
 		(void)unlinkat(ca->dir, "next.key", 0);
 		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: the account keeps its key: %s: %s",
@@ -159,7 +159,7 @@ static void on_deactivated(const struct reply *r, void *data)
 {
 	struct ca *ca = data;
 
-	if (r->http >= 400) {
+	if (reply_is_bad(r)) {
 		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: the account was not deactivated: %s: %s",
 			  ca->origin, r->problem.type, r->problem.detail);
 		return;

@@ -125,7 +125,7 @@ static void on_challenged(const struct reply *r, void *data)
 
 	z->call = NULL;
 	/* "malformed" is what a CA says of a proof that is being looked at already. */
-	if (r->http >= 400 && strcmp(r->problem.type, "malformed") != 0)
+	if (reply_is_bad(r) && strcmp(r->problem.type, "malformed") != 0)
 		job_refused(j, r);
 	else
 		one_less(j);
@@ -304,7 +304,7 @@ static void on_authorization(const struct reply *r, void *data)
 	struct job *j = z->job;
 
 	z->call = NULL;
-	if (r->http >= 400) {
+	if (reply_is_bad(r)) {
 		job_refused(j, r);
 		return;
 	}
@@ -359,7 +359,7 @@ static void on_fault(const struct reply *r, void *data)
 	struct failure f = { .class = FAILURE_NAMES };
 
 	z->call = NULL;
-	if (r->http == 200 && r->status != STATUS_VALID && r->status != STATUS_PENDING) {
+	if (!reply_is_bad(r) && r->status != STATUS_VALID && r->status != STATUS_PENDING) {
 		z->name = memory_dup(r->identifier);
 		z->wildcard = r->wildcard;
 		if (p)

@@ -99,15 +99,34 @@ void ca_close_for(struct ca *ca, uint64_t usec, const char *reason, const char *
 	free(ca->why_closed);
 	ca->why_closed = memory_dup(why);
 	acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: %s", ca->origin, why);
+	ca_note(ca, reason, why);
 	ca_go_on(ca);
 }
 
-void ca_break(struct ca *ca, const char *why)
+bool ca_break(struct ca *ca, const char *why)
 {
 	uint64_t usec = BREAK_FIRST << (ca->n_breaks < 5 ? ca->n_breaks : 5);
 
+	/* All that were under way fail together: that is one failure. */
+	if (ca->closed_until_usec > clock_usec())
+		return false;
 	ca->n_breaks++;
 	ca_close_for(ca, usec < BREAK_LONGEST ? usec : BREAK_LONGEST, "CaUnreachable", why);
+	return true;
+}
+
+void ca_note(struct ca *ca, const char *reason, const char *why)
+{
+	autofree char *text = memory_printf("%s: %s", ca->origin, why);
+	struct table_entry *it;
+
+	table_each (&ca->a->owners, it) {
+		const struct owner *o = it->value;
+
+		for (size_t i = 0; i < o->n; i++)
+			if (o->certs[i]->ca == ca && o->certs[i]->job)
+				cert_note(o->certs[i], reason, text);
+	}
 }
 
 void ca_mend(struct ca *ca)

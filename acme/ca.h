@@ -16,7 +16,8 @@
 struct acme;
 struct call;
 
-#define NONCES_MAX 32
+#define NONCES_MAX  32
+#define NONCES_USED 64
 
 enum known { KNOWN_NOT, KNOWN_ASKED, KNOWN_YES };
 
@@ -56,6 +57,8 @@ struct ca {
 	char *nonces[NONCES_MAX]; /* the newest last */
 	uint64_t nonce_usec[NONCES_MAX];
 	size_t n_nonces, n_asked_nonces;
+	uint64_t used_nonces[NONCES_USED]; /* hashes of the last ones */
+	unsigned next_used;
 	unsigned bad_nonces; /* in a row */
 
 	struct call *first,
@@ -69,6 +72,7 @@ struct ca {
 	const char *closed_reason;  /* CamelCase, static */
 	char *why_closed;           /* NULL: it is open */
 
+	uint64_t answered_usec; /* when it last answered what a certificate needs */
 	uint64_t round_trip_usec;
 	uint64_t patience_usec
 		[2]; /* until the first poll: for a validation, for a certificate; 0: not learnt */
@@ -106,9 +110,12 @@ void ca_fail_waiting(struct ca *ca, const char *why);
 
 /* Nothing is sent for so long; reason: static. */
 void ca_close_for(struct ca *ca, uint64_t usec, const char *reason, const char *why);
-/* … once more, for longer each time. */
-void ca_break(struct ca *ca, const char *why);
+/* … once more, for longer each time. False: it is closed already. */
+bool ca_break(struct ca *ca, const char *why);
 void ca_mend(struct ca *ca);
+
+/* All that is under way with it is held up by this: their conditions say so. reason: static. */
+void ca_note(struct ca *ca, const char *reason, const char *why);
 
 /* Whether a new order may be begun now. False: why and until when (clock_usec; UINT64_MAX: until another ends). */
 bool ca_takes_orders(const struct ca *ca, const char **ret_reason, char ret_text[static 480],
@@ -121,6 +128,14 @@ enum wait_kind { WAIT_VALIDATION, WAIT_ISSUANCE };
 uint64_t ca_patience(const struct ca *ca, enum wait_kind what, unsigned n, int64_t retry_after);
 /* It was ready. too_early_usec: after so long it was not yet; 0: the first look came at the right time. */
 void ca_learn(struct ca *ca, enum wait_kind what, uint64_t too_early_usec);
+
+/* ca_nonce.c */
+void nonce_keep(struct ca *ca, const char *nonce);
+/* The newest; the caller's. NULL: there is none. */
+char *nonce_take(struct ca *ca);
+void nonces_keep_newest(struct ca *ca, size_t n);
+/* Unless enough of them will come by themselves. */
+void nonce_ask(struct ca *ca);
 
 /* ca_directory.c */
 void directory_ask(struct ca *ca);

@@ -59,7 +59,7 @@ static void on_updated(const struct reply *r, void *data)
 {
 	struct ca *ca = data;
 
-	if (r->http == 200)
+	if (!reply_is_bad(r))
 		account_save(ca);
 	else
 		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: the contacts were not taken: %s",

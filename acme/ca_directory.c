@@ -70,7 +70,7 @@ static void on_directory(const struct reply *r, void *data)
 
 	ca->directory_known = KNOWN_NOT;
 	directory_clear(ca);
-	if (r->http != 200) {
+	if (reply_is_bad(r)) {
 		ca_break(ca, "there is no directory at this address");
 		return;
 	}

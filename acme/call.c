@@ -1,12 +1,11 @@
 /*
  * Calls wait in one list, in order, until all they need is there: the CA open,
  * its directory and our account known, a nonce. What is missing is asked for
- * once, on behalf of all, by a call that goes before them. A call whose answer is
- * none goes back to the list and is signed anew; after four of those the breaker
- * opens for everybody.
+ * once, on behalf of all, by a call that goes before them.
  *
- * Nonces come back with every answer, so there are about as many as orders in
- * flight, and only these first ones cost a request.
+ * A call whose answer is none goes back to the list and is signed anew. After four
+ * of those the breaker opens for everybody, unless the CA answers others meanwhile:
+ * then it is this request that it cannot deal with, and whoever asked is told so.
  */
 #include "acme/call.h"
 
@@ -19,13 +18,10 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 
-#define NONCE_LIFETIME  (600 * USEC_PER_SEC)
 #define NONCE_TRIES     10
 #define TRIES           4
+#define BREAKS          6 /* of the CA, by one and the same call: some hours */
 #define TRY_AGAIN_FIRST (250 * USEC_PER_MSEC)
-#define CIRCULATING     16
-#define CIRCULATING_LE  8 /* Let's Encrypt takes 250 requests a second */
-#define NAMES_PER_NONCE 25
 #define BUSY_MAX_S      86400
 #define SKEW_MAX        3600
 #define SKEW_WAIT       (600 * USEC_PER_SEC)
@@ -38,7 +34,9 @@ struct call {
 	uint32_t id;           /* of the exchange under way; 0: it waits */
 	uint64_t round;        /* of the last look at it */
 	uint64_t sent_usec, not_before_usec;
-	unsigned tries, nonce_tries;
+	uint64_t failed_usec; /* first, since it was last given up; 0: it has not */
+	unsigned tries, breaks, nonce_tries;
+	bool moved; /* its address was asked for again */
 };
 
 /* The list ---------------------------------------------------------------- */
@@ -149,68 +147,6 @@ void ca_fail_waiting(struct ca *ca, const char *why)
 	}
 }
 
-/* Nonces ------------------------------------------------------------------ */
-
-static void nonces_keep_newest(struct ca *ca, size_t n)
-{
-	size_t drop = ca->n_nonces > n ? ca->n_nonces - n : 0;
-
-	for (size_t i = 0; i < drop; i++)
-		free(ca->nonces[i]);
-	ca->n_nonces -= drop;
-	memmove(ca->nonces, ca->nonces + drop, ca->n_nonces * sizeof *ca->nonces);
-	memmove(ca->nonce_usec, ca->nonce_usec + drop, ca->n_nonces * sizeof *ca->nonce_usec);
-}
-
-static void nonce_keep(struct ca *ca, const char *nonce)
-{
-	if (!*nonce)
-		return;
-	for (size_t i = 0; i < ca->n_nonces; i++)
-		if (strcmp(ca->nonces[i], nonce) == 0)
-			return;
-	nonces_keep_newest(ca, NONCES_MAX - 1);
-	ca->nonce_usec[ca->n_nonces] = clock_usec();
-	ca->nonces[ca->n_nonces++] = memory_dup(nonce);
-}
-
-/* The newest; the caller's. NULL: there is none. */
-static char *nonce_take(struct ca *ca)
-{
-	if (ca->n_nonces && ca->nonce_usec[ca->n_nonces - 1] + NONCE_LIFETIME < clock_usec())
-		nonces_keep_newest(ca, 0);
-	return ca->n_nonces ? ca->nonces[--ca->n_nonces] : NULL;
-}
-
-static size_t nonces_wanted(const struct ca *ca)
-{
-	size_t n = (ca->n_jobs ? ca->n_jobs : 1) + ca->n_names / NAMES_PER_NONCE;
-	size_t most = ca->keeps_limits ? CIRCULATING_LE : CIRCULATING;
-
-	return n < most ? n : most;
-}
-
-static void on_nonce(const struct reply *r, void *data)
-{
-	struct ca *ca = data;
-
-	ca->n_asked_nonces--;
-	if (!*r->nonce && ca->n_nonces == 0)
-		ca_break(ca, "it gives no nonce");
-}
-
-static void ask_nonce(struct ca *ca)
-{
-	/* Each that is under way brings one back. */
-	if (ca->n_signed + ca->n_asked_nonces >= nonces_wanted(ca))
-		return;
-	ca->n_asked_nonces++;
-	(void)ca_call(ca, &(struct call_spec){ .kind = REQUEST_NONCE,
-					       .resource = RESOURCE_NEW_NONCE,
-					       .fn = on_nonce,
-					       .data = ca });
-}
-
 /* Answers ----------------------------------------------------------------- */
 
 static bool clock_is_right(struct ca *ca, const struct reply *r)
@@ -227,19 +163,46 @@ static bool clock_is_right(struct ca *ca, const struct reply *r)
 	return false;
 }
 
-/* Not at once, and signed anew. */
-static void try_again(struct call *c, const struct failure *f)
+/* Then somebody's certificate ends with it, and is tried again in its own time. */
+static bool is_of_certificate(const struct call *c)
 {
+	enum request_kind kind = c->spec.kind;
+
+	return kind == REQUEST_ORDER || kind == REQUEST_AUTHORIZATION ||
+	       kind == REQUEST_CHALLENGE || kind == REQUEST_CHAIN || kind == REQUEST_RENEWAL_INFO;
+}
+
+/* It alone gets no answer: not what the CA has trouble with, but what it has trouble with in us. */
+static bool is_own_fault(const struct call *c, const struct reply *r)
+{
+	if (!is_of_certificate(c) || r->error == REPLY_UNREACHABLE)
+		return false;
+	return c->breaks >= BREAKS || c->ca->answered_usec > c->failed_usec;
+}
+
+/* Not at once, and signed anew. False: it has been tried often enough. */
+static bool try_again(struct call *c, const struct reply *r, const struct failure *f)
+{
+	uint64_t now = clock_usec();
+
 	if (f->class == FAILURE_BUSY) {
 		ca_close_for(c->ca,
 			     (uint64_t)(f->wait < BUSY_MAX_S ? f->wait : BUSY_MAX_S) * USEC_PER_SEC,
 			     "CaBusy", f->text);
-	} else if (++c->tries == TRIES) {
-		c->tries = 0;
-		ca_break(c->ca, f->text);
-	} else {
-		c->not_before_usec = clock_usec() + (TRY_AGAIN_FIRST << c->tries);
+		return true;
 	}
+	if (!c->tries++)
+		c->failed_usec = now;
+	if (c->tries < TRIES) {
+		c->not_before_usec = now + (TRY_AGAIN_FIRST << c->tries);
+		ca_note(c->ca, failure_reason(f->class), f->text);
+		return true;
+	}
+	c->tries = 0;
+	if (is_own_fault(c, r))
+		return false;
+	c->breaks += ca_break(c->ca, f->text);
+	return true;
 }
 
 /* RFC 8555, 6.5: the answer that refuses a nonce brings another. */
@@ -258,10 +221,34 @@ static bool nonce_was_refused(struct call *c, struct failure *f)
 	return false;
 }
 
-/* A plain "not there" is for whoever asked. */
-static bool is_plain_absence(const struct reply *r)
+/* A plain "not there" (or "no more", or "not twice") is for whoever asked. */
+static bool is_plain_refusal(const struct reply *r)
 {
-	return r->error == REPLY_OK && !*r->problem.type && (r->http == 404 || r->http == 410);
+	return r->error == REPLY_OK && !*r->problem.type &&
+	       (r->http == 404 || r->http == 409 || r->http == 410);
+}
+
+/* What the directory names is not there any more: it may name another by now. */
+static bool has_moved(struct call *c, const struct reply *r)
+{
+	if (c->moved || c->spec.resource == RESOURCE_NONE ||
+	    c->spec.resource == RESOURCE_DIRECTORY || c->spec.resource == RESOURCE_RENEWAL_INFO)
+		return false;
+	if (r->error != REPLY_OK || (r->http != 404 && r->http != 405 && r->http != 410))
+		return false;
+	c->moved = true;
+	if (c->ca->directory_known == KNOWN_YES)
+		c->ca->directory_known = KNOWN_NOT;
+	return true;
+}
+
+/* The CA means us, and has said something. That it says hello proves nothing. */
+static void count_answer(struct call *c)
+{
+	if (!is_of_certificate(c))
+		return;
+	ca_mend(c->ca);
+	c->ca->answered_usec = clock_usec();
 }
 
 /* True: the call waits again. */
@@ -275,13 +262,13 @@ static bool is_to_wait(struct call *c, const struct reply *r)
 	/* Renewal information is advice: without it all goes on as it was, and nobody waits for it. */
 	if (c->spec.kind == REQUEST_RENEWAL_INFO && f.class != FAILURE_NONE)
 		return false;
-	if (f.class == FAILURE_BUSY || (f.class == FAILURE_TRANSPORT && !is_plain_absence(r))) {
-		try_again(c, &f);
+	if (f.class == FAILURE_PROTOCOL && !is_of_certificate(c))
+		f.class = FAILURE_TRANSPORT;
+	if (f.class == FAILURE_BUSY || (f.class == FAILURE_TRANSPORT && !is_plain_refusal(r)))
+		return try_again(c, r, &f);
+	if (!clock_is_right(c->ca, r) || has_moved(c, r))
 		return true;
-	}
-	if (!clock_is_right(c->ca, r))
-		return true;
-	ca_mend(c->ca);
+	count_answer(c);
 	if (f.class != FAILURE_ACCOUNT || c->spec.with_key)
 		return false;
 	if (strcmp(r->problem.type, "accountDoesNotExist") == 0 && account_repair(c->ca))
@@ -297,8 +284,8 @@ static void on_reply(const struct reply *r, void *data)
 	uint64_t took = clock_usec() - c->sent_usec;
 
 	ended(c);
+	nonce_keep(ca, r->nonce);
 	if (r->error == REPLY_OK) {
-		nonce_keep(ca, r->nonce);
 		ca->round_trip_usec =
 			ca->round_trip_usec ? (ca->round_trip_usec * 7 + took) / 8 : took;
 	}
@@ -376,7 +363,7 @@ static bool go(struct call *c)
 	} else if ((nonce = nonce_take(ca))) {
 		send_signed(c, url, nonce);
 	} else {
-		ask_nonce(ca);
+		nonce_ask(ca);
 		return false;
 	}
 	return true;

@@ -41,6 +41,8 @@ void cert_note(struct cert *c, const char *reason, const char *text)
 	    strcmp(r->problem, text) == 0)
 		return;
 	record_set_problem(r, reason, text);
+	if (c->job)
+		cert_save(c);
 	c->a->config.changed(c->webspace, c->a->config.data);
 }
 
@@ -216,6 +218,18 @@ static void return_spent(struct cert *c, const struct failure *f)
 		limits_return(&c->ca->limits, &j->spent);
 }
 
+/*
+ * While there is none the condition says what is wrong, and the journal by it; of a renewal only we
+ * do. Of the CA's own trouble the CA speaks, once for all.
+ */
+static void tell_problem(struct cert *c, const struct failure *f)
+{
+	const struct record *r = cert_record(c);
+
+	if (c->ends && r->problem && !(f && failure_is_of_ca(f->class)))
+		acme_tell(c->a, ACME_PROBLEM, c->webspace, "%s: %s", c->want.site, r->problem);
+}
+
 void cert_done(struct cert *c, const struct failure *f)
 {
 	return_spent(c, f);
@@ -223,6 +237,7 @@ void cert_done(struct cert *c, const struct failure *f)
 		note_failure(c, f);
 	else
 		note_held(c);
+	tell_problem(c, f);
 	cert_save(c);
 	job_free(take_ptr(c->job));
 	cert_look(c);

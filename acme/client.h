@@ -4,7 +4,7 @@
  *
  *     engine.c     the certificates, and whose turn it is
  *     cert.c       one of them: what is to be done about it, and when
- *     ca.c         a CA; call.c: signed calls, nonces, retries; ca_account.c: our account there
+ *     ca.c         a CA; call.c: signed calls, retries; ca_nonce.c: nonces; ca_account.c: our account there
  *     job.c        one certificate's way, begun anew or gone on with
  *     order.c      … from the limits to the order
  *     authorize.c  … through the proofs that the names are ours

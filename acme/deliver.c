@@ -31,9 +31,9 @@ static void look(struct job *j);
 
 static void on_look(struct job *j, const struct reply *r)
 {
-	bool decided = r->http == 200 && is_decided(j->waiting, r->status);
+	bool decided = is_decided(j->waiting, r->status);
 
-	if (r->http != 200) {
+	if (reply_is_bad(r)) {
 		job_refused(j, r);
 		return;
 	}
@@ -144,7 +144,7 @@ static void on_alternate(struct job *j, const struct reply *r)
 	autobuf struct buf chain = { 0 };
 	struct chain_facts facts;
 
-	if (r->http == 200 && check(j, r, &chain, &facts, NULL) == 0 &&
+	if (!reply_is_bad(r) && check(j, r, &chain, &facts, NULL) == 0 &&
 	    chain_leads_to((struct pem){ buf_text(&chain), chain.len },
 			   j->cert->want.preferred_chain)) {
 		buf_clear(&j->chain);
@@ -175,12 +175,12 @@ static void on_chain(struct job *j, const struct reply *r)
 	const char *preferred = j->cert->want.preferred_chain;
 	struct err e = { 0 };
 
-	if (r->http != 200) {
+	if (reply_is_bad(r)) {
 		job_refused(j, r);
 		return;
 	}
 	if (check(j, r, &j->chain, &j->facts, &e) < 0) {
-		order_drop(j->dir);
+		job_doubt_order(j);
 		job_fail_text(j, FAILURE_PROTOCOL, "what the CA gave cannot be used: %s", e.text);
 		return;
 	}
@@ -225,9 +225,9 @@ void job_await_certificate(struct job *j, int64_t retry_after)
 static void on_finalized(struct job *j, const struct reply *r)
 {
 	/* An answer was lost, and this is the second time that we ask. */
-	if (r->http >= 400 && strcmp(r->problem.type, "orderNotReady") == 0)
+	if (strcmp(r->problem.type, "orderNotReady") == 0)
 		job_await_certificate(j, r->retry_after);
-	else if (r->http >= 400)
+	else if (reply_is_bad(r))
 		job_refused(j, r);
 	else if (!job_takes_order(j, r))
 		return;

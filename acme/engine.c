@@ -105,10 +105,12 @@ static void consider(struct cert *c, struct turn *t)
 		return;
 	if (c->due > t->now)
 		wait_until(t, c->due);
-	else if (!may_begin(c, &until))
-		wait_until(t, until);
-	else if (comes_before(c, t->best))
+	else if (!comes_before(c, t->best))
+		return; /* the dearer question is asked of few */
+	else if (may_begin(c, &until))
 		t->best = c;
+	else
+		wait_until(t, until);
 }
 
 /* The one whose turn it is, or NULL; and when to look again. */

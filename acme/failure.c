@@ -109,12 +109,14 @@ void failure_of_problem(const struct problem *p, struct failure *ret)
 
 static void transport(const struct reply *r, struct failure *ret)
 {
-	*ret = (struct failure){ .class = FAILURE_TRANSPORT };
+	bool is_odd = r->error == REPLY_ODD || (r->error == REPLY_OK && r->http < 400);
+
+	*ret = (struct failure){ .class = is_odd ? FAILURE_PROTOCOL : FAILURE_TRANSPORT };
 	if (r->error != REPLY_OK)
 		snprintf(ret->text, sizeof ret->text, "%s", *r->text ? r->text : "no answer");
 	else
-		snprintf(ret->text, sizeof ret->text, "HTTP status %u%s%s", r->http,
-			 *r->text ? ": " : "", r->text);
+		snprintf(ret->text, sizeof ret->text, "HTTP %s",
+			 *r->text ? r->text : "without a status");
 }
 
 /* RFC 8555, 6.7: "unauthorized" also says that the account is not valid any more; a name says whose it is. */
@@ -132,7 +134,7 @@ static bool is_overload(const struct reply *r)
 
 void failure_of(const struct reply *reply, time_t now, struct failure *ret)
 {
-	if (reply->error == REPLY_OK && reply->http < 400 && !*reply->problem.type) {
+	if (!reply_is_bad(reply) && !*reply->problem.type) {
 		*ret = (struct failure){ .class = FAILURE_NONE };
 		return;
 	}
@@ -142,6 +144,9 @@ void failure_of(const struct reply *reply, time_t now, struct failure *ret)
 		failure_of_problem(&reply->problem, ret);
 		if (is_about_account(reply))
 			ret->class = FAILURE_ACCOUNT;
+		else if (reply->http >= 500 && ret->class == FAILURE_CERTIFICATE)
+			ret->class =
+				FAILURE_TRANSPORT; /* a problem of its own, whatever its type */
 	}
 	if (is_overload(reply))
 		ret->class = FAILURE_BUSY;

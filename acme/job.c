@@ -284,7 +284,7 @@ static void start_over(struct job *j)
 
 static void on_resumed(struct job *j, const struct reply *r)
 {
-	if (r->http != 200 || r->status == STATUS_INVALID || r->status == STATUS_NONE)
+	if (reply_is_bad(r) || r->status == STATUS_INVALID || r->status == STATUS_NONE)
 		start_over(j);
 	else if (job_takes_order(j, r))
 		job_go_on(j, r);

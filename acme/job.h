@@ -66,6 +66,8 @@ void job_names_failed(struct job *j);
 void job_order(struct job *j);
 /* With an order, by its status. */
 void job_go_on(struct job *j, const struct reply *r);
+/* The CA says nothing usable of it: it may yet, so that a new one is begun only after a few times. */
+void job_doubt_order(struct job *j);
 /* A failed answer to something that is about all of it: also by subproblems, and by the scope of a limit. */
 void job_refused(struct job *j, const struct reply *r);
 /* Looks at the order until it is no longer as it was; then the answer goes to fn. */

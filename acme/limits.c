@@ -25,6 +25,8 @@
 #define DAY       (24 * HOUR)
 #define LONGEST   (8 * DAY)
 
+enum { KIND_ACCOUNT };
+
 /* https://letsencrypt.org/docs/rate-limits/ */
 static const struct kind {
 	const char *prefix;
@@ -32,7 +34,7 @@ static const struct kind {
 	unsigned room;
 	time_t seconds; /* in which it refills from empty */
 } kinds[] = {
-	{ "account", "300 new orders in 3 hours", 300, 3 * HOUR },
+	[KIND_ACCOUNT] = { "account", "300 new orders in 3 hours", 300, 3 * HOUR },
 	{ "domain ", "50 certificates of a registered domain in 7 days", 50, 7 * DAY },
 	{ "set ", "5 certificates of the same names in 7 days", 5, 7 * DAY },
 };
@@ -76,7 +78,7 @@ static time_t next_token(const struct bucket *b)
 
 static void take(struct bucket *b, time_t now)
 {
-	if (b->full_at < now)
+	if (b->full_at < now || !is_possible(b, now))
 		b->full_at = now;
 	b->full_at += b->kind->seconds / b->kind->room;
 }
@@ -108,30 +110,29 @@ static void set_name(const char *const *names, size_t n, char ret[static 32])
 
 #define BUCKETS_MAX 128
 
-/* All that the order takes from, each once. */
-static size_t buckets_of(struct limits *l, const struct limits_order *o,
-			 struct bucket *ret[BUCKETS_MAX])
+/* The names of all buckets that the order takes from, each once; the caller's to free. */
+static size_t buckets_of(const struct limits_order *o, char *ret[BUCKETS_MAX])
 {
-	char name[300];
+	char set[32];
 	size_t n = 0;
 
 	if (o->replaces)
 		return 0;
-	set_name(o->names, o->n_names, name);
-	ret[n++] = bucket_of(l, name);
+	set_name(o->names, o->n_names, set);
+	ret[n++] = memory_dup(set);
 	if (o->renewal)
 		return n;
-	ret[n++] = bucket_of(l, "account");
+	ret[n++] = memory_dup("account");
 	for (size_t i = 0; i < o->n_names && n < BUCKETS_MAX; i++) {
-		struct bucket *b;
+		char *name = memory_printf("domain %s", limits_domain(o->names[i]));
 		size_t k = 0;
 
-		snprintf(name, sizeof name, "domain %s", limits_domain(o->names[i]));
-		b = bucket_of(l, name);
-		while (k < n && ret[k] != b)
+		while (k < n && strcmp(ret[k], name) != 0)
 			k++;
 		if (k == n)
-			ret[n++] = b;
+			ret[n++] = name;
+		else
+			free(name);
 	}
 	return n;
 }
@@ -139,15 +140,16 @@ static size_t buckets_of(struct limits *l, const struct limits_order *o,
 bool limits_allow(struct limits *l, const struct limits_order *order, time_t now, time_t *ret_until,
 		  const char **ret_what)
 {
-	struct bucket *all[BUCKETS_MAX];
-	size_t n = buckets_of(l, order, all);
-	const struct bucket *last = NULL;
+	char *names[BUCKETS_MAX];
+	const struct bucket *last = NULL, *b;
+	size_t n = l->buckets.count ? buckets_of(order, names) : 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!is_possible(all[i], now))
-			all[i]->full_at = 0;
-		if (next_token(all[i]) > now && (!last || next_token(all[i]) > next_token(last)))
-			last = all[i];
+		b = table_get(&l->buckets, names[i]);
+		if (b && is_possible(b, now) && next_token(b) > now &&
+		    (!last || next_token(b) > next_token(last)))
+			last = b;
+		free(names[i]);
 	}
 	if (!last)
 		return true;
@@ -158,22 +160,28 @@ bool limits_allow(struct limits *l, const struct limits_order *order, time_t now
 
 void limits_spend(struct limits *l, const struct limits_order *order, time_t now)
 {
-	struct bucket *all[BUCKETS_MAX];
-	size_t n = buckets_of(l, order, all);
+	char *names[BUCKETS_MAX];
+	size_t n = buckets_of(order, names);
 
-	for (size_t i = 0; i < n; i++)
-		take(all[i], now);
+	for (size_t i = 0; i < n; i++) {
+		take(bucket_of(l, names[i]), now);
+		free(names[i]);
+	}
 	l->changed |= n > 0;
 }
 
 void limits_return(struct limits *l, const struct limits_order *order)
 {
-	struct bucket *all[BUCKETS_MAX];
-	size_t n = buckets_of(l, order, all);
+	char *names[BUCKETS_MAX];
+	size_t n = buckets_of(order, names);
 
-	for (size_t i = 0; i < n; i++)
-		if (all[i]->kind != &kinds[0])
-			all[i]->full_at -= all[i]->kind->seconds / all[i]->kind->room;
+	for (size_t i = 0; i < n; i++) {
+		struct bucket *b = table_get(&l->buckets, names[i]);
+
+		if (b && b->kind != &kinds[KIND_ACCOUNT])
+			b->full_at -= b->kind->seconds / b->kind->room;
+		free(names[i]);
+	}
 	l->changed |= n > 0;
 }
 

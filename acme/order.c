@@ -16,6 +16,7 @@
 #define ROOM_BYTES    (1u << 20)
 #define ROOM_INODES   16
 #define KEY_TIMEOUT_S 60
+#define DOUBTS        2 /* failures in a row that an order survives */
 
 /* Refusals ------------------------------------------------------------------ */
 
@@ -106,6 +107,12 @@ static void keep_limit(struct job *j, const struct failure *f)
 		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: limits: %s", ca->origin, e.text);
 }
 
+void job_doubt_order(struct job *j)
+{
+	if (cert_record(j->cert)->failures >= DOUBTS)
+		order_drop(j->dir);
+}
+
 void job_refused(struct job *j, const struct reply *r)
 {
 	struct failure f;
@@ -128,9 +135,12 @@ void job_refused(struct job *j, const struct reply *r)
 		job_names_failed(j);
 		return;
 	}
+	if (*r->problem.type)
+		order_drop(j->dir);
+	else
+		job_doubt_order(j);
 	if (f.class == FAILURE_NONE || f.class == FAILURE_TRANSPORT)
 		f.class = FAILURE_PROTOCOL;
-	order_drop(j->dir);
 	job_fail(j, &f);
 }
 
@@ -215,7 +225,7 @@ static void on_order(struct job *j, const struct reply *r)
 			order_begin(j);
 		return;
 	}
-	if (r->http >= 400) {
+	if (reply_is_bad(r)) {
 		job_refused(j, r);
 		return;
 	}

@@ -50,7 +50,7 @@ static void on_revoked(const struct reply *r, void *data)
 	struct cert *c = data;
 
 	c->revocation = NULL;
-	if (r->http >= 400 && strcmp(r->problem.type, "alreadyRevoked") != 0) {
+	if (reply_is_bad(r) && strcmp(r->problem.type, "alreadyRevoked") != 0) {
 		acme_tell(c->a, ACME_PROBLEM, c->webspace, "%s: not revoked: %s: %s", c->want.site,
 			  r->problem.type, r->problem.detail);
 		return;

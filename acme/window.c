@@ -29,10 +29,12 @@ static void on_window(const struct reply *reply, void *data)
 
 	c->window = NULL;
 	c->a->n_asked_windows--;
-	if (reply->error == REPLY_OK && reply->http == 200)
-		take_window(r, reply);
 	r->ask_window = clock_wall() + renew_ask_after(reply->retry_after);
-	cert_save(c);
+	if (!reply_is_bad(reply))
+		take_window(r, reply);
+	/* Of a CA that has no windows nothing is written. */
+	if (c->ca->resources[RESOURCE_RENEWAL_INFO])
+		cert_save(c);
 	cert_look(c);
 }
 

@@ -66,7 +66,7 @@ static const struct shape offer_shape = { SHAPE(offer, offer_rows), "" };
 					 .count = offsetof(struct reply, n_##member), .shape = &of
 
 static const struct row reply_rows[] = {
-	{ AT(reply, error), FIELD_NUMBER, .max = REPLY_BROKEN },
+	{ AT(reply, error), FIELD_NUMBER, .max = REPLY_ODD },
 	{ AT(reply, text), FIELD_TEXT, .max = WIRE_TEXT_MAX },
 	{ AT(reply, http), FIELD_NUMBER, .max = 999 },
 	{ AT(reply, connections), FIELD_NUMBER, .max = 1000 },
@@ -205,6 +205,11 @@ int reply_decode(const char *packet, size_t len, struct reply *ret, struct err *
 	if (r == 0)
 		ret->id = header.id;
 	return r;
+}
+
+bool reply_is_bad(const struct reply *r)
+{
+	return r->error != REPLY_OK || r->http < 200 || r->http > 299;
 }
 
 void reply_clear(struct reply *ret)

@@ -66,7 +66,8 @@ struct problem {
 enum reply_error {
 	REPLY_OK,          /* an answer came, whatever it says */
 	REPLY_UNREACHABLE, /* no connection, no name, TLS refused */
-	REPLY_BROKEN, /* it broke off, took too long, is too large, or is not what it should be */
+	REPLY_BROKEN,      /* it broke off, or took too long */
+	REPLY_ODD,         /* a whole answer, but not what it should be; or it is too large */
 };
 
 /* RFC 8555, 7.1.6 */
@@ -144,6 +145,9 @@ struct reply {
 	bool exists; /* false: NXDOMAIN, or no record of the kind */
 	struct text_array records;
 };
+
+/* Not what was asked for: a problem, another status, or nothing that can be used. */
+bool reply_is_bad(const struct reply *r);
 
 /* An empty one: texts "", what can be not said is not said. */
 void reply_clear(struct reply *ret);

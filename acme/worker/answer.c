@@ -1,6 +1,6 @@
 /*
  * What came over HTTP as a reply: first what every answer has, then by the kind
- * of the request. What is not as it should be makes it REPLY_BROKEN with a
+ * of the request. What is not as it should be makes it REPLY_ODD with a
  * sentence; its nonce and its times are still good.
  */
 #include "acme/worker/answer.h"
@@ -55,7 +55,7 @@ static void broken(struct reply *ret, const char *text)
 
 	reply_clear(ret);
 	ret->id = head.id;
-	ret->error = REPLY_BROKEN;
+	ret->error = REPLY_ODD;
 	ret->text = text;
 	ret->http = head.http;
 	ret->connections = head.connections;
@@ -165,7 +165,7 @@ void answer_packet(const struct reply *reply, struct buf *ret)
 		return;
 	reply_clear(&other);
 	other.id = reply->id;
-	other.error = REPLY_BROKEN;
+	other.error = REPLY_ODD;
 	other.text = "an answer too large to be told";
 	(void)reply_encode(&other, ret);
 }

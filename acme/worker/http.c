@@ -396,7 +396,7 @@ static void finish(struct exchange *x, CURLcode code)
 	long number = 0;
 
 	if (code != CURLE_OK) {
-		a.error = error_of(x->easy, code);
+		a.error = x->too_large ? REPLY_ODD : error_of(x->easy, code);
 		a.text = sentence(x, code);
 	}
 	if (curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &number) == CURLE_OK)

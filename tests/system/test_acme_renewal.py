@@ -100,7 +100,9 @@ class Renewals:
     def __init__(self, host, ca):
         self.host, self.ca = host, ca
         self.certificates = {case: Certificate(host, name) for case, name in NAMES.items()}
+        t0 = time.time()
         self.issue()
+        print("issued", time.time() - t0)
         self.nginx = host.status()["generation"]
         self.host.end()
         self.before = {case: Was(found) for case, found in self.certificates.items()}
@@ -108,6 +110,7 @@ class Renewals:
         ca.forget_requests()
         for case, found in self.certificates.items():
             self.prepare(CASES[case], found)
+        print("prepared", time.time() - t0)
         self.started = time.time()
         self.host.start()
         self.settle()
