@@ -5,7 +5,7 @@ import json
 import os
 import time
 
-from certificates import openssl, public_key_of, read, serial_of, split, write
+from certificates import openssl, read, serial_of, split, write
 
 DAY = 86400
 
@@ -33,7 +33,7 @@ class Certificate:
 
     @property
     def key(self):
-        return public_key_of(self.chain)
+        return read(f"{self.place}/current/key.pem")
 
     @property
     def names(self):

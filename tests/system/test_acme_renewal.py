@@ -100,9 +100,7 @@ class Renewals:
     def __init__(self, host, ca):
         self.host, self.ca = host, ca
         self.certificates = {case: Certificate(host, name) for case, name in NAMES.items()}
-        t0 = time.time()
         self.issue()
-        print("issued", time.time() - t0)
         self.nginx = host.status()["generation"]
         self.host.end()
         self.before = {case: Was(found) for case, found in self.certificates.items()}
@@ -110,11 +108,9 @@ class Renewals:
         ca.forget_requests()
         for case, found in self.certificates.items():
             self.prepare(CASES[case], found)
-        print("prepared", time.time() - t0)
         self.started = time.time()
         self.host.start()
         self.settle()
-        print("settled", time.time() - self.started)
 
     def issue(self):
         for case, name in NAMES.items():
@@ -126,13 +122,13 @@ class Renewals:
         self.host.wait_ready(*NAMES.values(), seconds=60)
 
     def prepare(self, case, found):
-        renewal = renewal_id(found.chain)
+        renewal = found.record["ari"]
         if not case.window and not case.rules:
             self.ca.on("renewalInfo", problem("malformed", 404, "no window"), when=is_about(found.name, renewal))
         if case.window:
             self.ca.set_window(*case.window, certificate=renewal)
         for kind, answer in case.rules:
-            self.ca.on(kind, answer, when=is_about(found.name, renewal), **({"times": 1} if kind == "newOrder" else {}))
+            self.ca.on(kind, answer, when=is_about(found.name, renewal))
         found.rewrite(success=int(time.time() - case.since), ask_window=None)
 
     def settle(self):
@@ -144,7 +140,7 @@ class Renewals:
                 wait_for(f"asked again: {case}", lambda: found.record.get("ask_window"), 30)
 
     def is_renewed(self, case):
-        return self.certificates[case].serial != self.before[case].serial
+        return self.certificates[case].chain != self.before[case].chain
 
     def asked(self, case):
         """Its requests for renewal information since the second start."""
@@ -157,8 +153,7 @@ class Renewals:
 
 class Was:
     def __init__(self, found):
-        self.serial, self.key, self.id = found.serial, found.key, renewal_id(found.chain)
-        self.generation, self.record = found.generation, found.record
+        self.chain, self.key, self.generation, self.id = found.chain, found.key, found.generation, found.record["ari"]
 
 
 names_asked = functools.cache(requested_names)
@@ -172,7 +167,7 @@ def is_about(name, renewal):
     def check(seen):
         if seen.kind == "renewalInfo":
             return seen.path.endswith("/" + renewal)
-        return f"{name}.web.test" in str(seen.payload)
+        return f"{name}.web.test" in str(seen.payload) and "replaces" in seen.payload
 
     return check
 
@@ -215,8 +210,9 @@ def test_an_order_says_which_certificate_it_replaces(renewals, case):
 
 @pytest.mark.parametrize("answer", REPLACED)
 def test_a_replacement_that_the_ca_does_not_take_is_ordered_at_once_without_saying_so(renewals, answer):
-    orders = renewals.ordered(f"replaced: {answer}")
-    assert ["replaces" in order for order in orders] == [True, False]
+    said = ["replaces" in order for order in renewals.ordered(f"replaced: {answer}")]
+    most = 2 if answer == "not found" else 1  # of which the directory might know better
+    assert said[-1] is False and all(said[:-1]) and 1 <= len(said[:-1]) <= most
 
 
 @pytest.mark.parametrize("what", RETRY_AFTERS)
@@ -240,8 +236,7 @@ def test_errors_of_renewal_information_do_not_close_the_ca(renewals):
 
 def test_what_the_ca_asked_is_the_identifier_of_the_certificate(renewals):
     """Each request is about one of ours; a serial with its high bit set keeps its leading zero."""
-    known = {before.id for before in renewals.before.values()}
-    fresh = {renewal_id(found.chain) for found in renewals.certificates.values()}
-    assert {seen.path.rsplit("/", 1)[1] for seen in renewals.ca.seen("renewalInfo")} <= known | fresh
-    high = renewals.before["is now, of a serial with its high bit set"].id
-    assert high.split(".")[1].startswith("APEj")
+    for case in ("is now", "is now, of a serial with its high bit set"):
+        before = renewals.before[case]
+        assert renewal_id(before.chain) == before.id and renewals.asked(case)
+    assert before.id.split(".")[1].startswith("APEj")
