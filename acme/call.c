@@ -22,7 +22,6 @@
 #define TRIES           4
 #define BREAKS          6 /* of the CA, by one and the same call: some hours */
 #define TRY_AGAIN_FIRST (250 * USEC_PER_MSEC)
-#define BUSY_MAX_S      86400
 #define SKEW_MAX        3600
 #define SKEW_WAIT       (600 * USEC_PER_SEC)
 #define SIGN_AGAIN      (60 * USEC_PER_SEC)
@@ -186,9 +185,7 @@ static bool try_again(struct call *c, const struct reply *r, const struct failur
 	uint64_t now = clock_usec();
 
 	if (f->class == FAILURE_BUSY) {
-		ca_close_for(c->ca,
-			     (uint64_t)(f->wait < BUSY_MAX_S ? f->wait : BUSY_MAX_S) * USEC_PER_SEC,
-			     "CaBusy", f->text);
+		ca_be_patient(c->ca, f->wait, f->text);
 		return true;
 	}
 	if (!c->tries++)

@@ -1,11 +1,13 @@
 """What the client of CAs keeps about a certificate, read and changed as its file; and the time that an agent believes in."""
 
 import datetime
+import functools
 import json
 import os
+import subprocess
 import time
 
-from certificates import openssl, read, serial_of, split, write
+from certificates import openssl, peer_directory, read, serial_of, split, write
 
 DAY = 86400
 
@@ -78,6 +80,15 @@ def seconds_of(text):
     return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
+@functools.cache
+def preload():
+    """preload/wall_clock.c as a library."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    library = f"{peer_directory('preload')}/wall_clock.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, f"{here}/preload/wall_clock.c"], check=True)
+    return library
+
+
 class Clock:
     """The wall clock of an agent alone (its worker, nginx and PHP have the real one): host.start(prefix=clock.prefix)."""
 
@@ -87,11 +98,9 @@ class Clock:
 
     @property
     def prefix(self):
-        return ["env", "LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "NO_FAKE_STAT=1",
-                "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", "FAKETIME_NO_CACHE=1",
-                f"FAKETIME_TIMESTAMP_FILE={self.file}"]  # fmt: skip
+        return ["env", f"LD_PRELOAD={preload()}", f"WALL_CLOCK={self.file}"]
 
     def set(self, seconds):
         """So far ahead of the real one, from now on."""
-        write(f"{self.file}.new", f"{int(seconds):+d}\n")
+        write(f"{self.file}.new", f"{int(seconds)}\n")
         os.rename(f"{self.file}.new", self.file)
