@@ -5,12 +5,15 @@ import time
 
 import pytest
 
+from certificates import write
 from faulty_ca import FaultyCA
 from host import Host, wait_for
-from records import Certificate
+from peers import Pebble
+from records import DAY, Certificate
 from test_acme_limits import ask, orders, sites, told
 
 HOUR = 3600
+CLOSED = "/etc/nginx/webspaces.d/closed.conf"
 
 
 @pytest.fixture(autouse=True)
@@ -111,11 +114,14 @@ def with_identity(identity):
 @pytest.fixture(scope="module")
 def troubles(accounts_of_the_module, dns_of_the_module, pebble_of_the_module):
     ca, elsewhere = FaultyCA(pebble_of_the_module), Elsewhere()
+    os.makedirs(os.path.dirname(CLOSED), exist_ok=True)
+    write(CLOSED, 'auth_basic "closed for maintenance"; auth_basic_user_file /dev/null; deny all; satisfy all;\n')
     host = Host(ports=(80, 443), addresses=("127.0.0.1", "::1"), trust=ca.root_file, acme=ca.settings()).start()
     yield Troubles(host, ca, dns_of_the_module)
     host.destroy()
     ca.stop()
     elsewhere.stop()
+    os.unlink(CLOSED)
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
@@ -171,7 +177,7 @@ def test_a_name_that_moves_away_keeps_its_certificate_and_returns_to_the_next(tr
     dns.nxdomain("b.mover.test")
     # due since a minute: the renewal waits
     host.end()
-    days = lambda number: int(time.time() - number * 86400)
+    days = lambda number: int(time.time() - number * DAY)
     found.rewrite(success=days(40), chosen=int(time.time()) - 60, window_start=1, window_end=2, ask_window=int(time.time()) + HOUR)
     ca.forget_requests()
     host.start()
@@ -191,3 +197,138 @@ def test_a_name_that_moves_away_keeps_its_certificate_and_returns_to_the_next(tr
     host.start()
     wait_for("renewed with it", lambda: found.names == ["a.mover.test", "b.mover.test"], 15)
     host.wait_ready("mover")
+
+
+# What stands before a challenge ----------------------------------------------------------------------
+
+FRONT = {  # a webspace's own doing: its file, its index.php
+    "redirects everything elsewhere": ("{php}", "<?php header('Location: https://elsewhere.test/', true, 301);"),
+    "shows a maintenance page for everything": ("{php}", "<?php http_response_code(503); echo 'back soon';"),
+    "redirects all to HTTPS": ('sites = ({{ names = ["{name}.test"]; redirect_https = true; tls = {{ hsts = "1y"; }}; }});', None),
+    "has the directory of challenges itself": ("{php}", "<?php"),
+    "is suspended": ('state = "suspended"; {php}', None),
+}
+
+
+def dotfile(host, name):
+    """Another client's leftovers, in the way as far as can be."""
+    os.symlink("/etc", host.data(name, ".well-known"))
+
+
+@pytest.mark.parametrize("front", FRONT)
+def test_a_certificate_comes_and_is_renewed_when_the_site(troubles, front):
+    host, (text, index) = troubles.host, FRONT[front]
+    name = f"s{list(FRONT).index(front)}"
+    php = f'sites = ({{ names = ["{name}.test"]; type = "php"; }});'
+    host.drop(name, text.format(name=name, php=php))
+    if index and not text.startswith("state"):
+        wait_for("its place", lambda: os.path.isdir(host.data(name)))
+        host.write(name, "index.php", index)
+        if "directory" in front:
+            dotfile(host, name)
+    found = Certificate(host, name, f"{name}.test")
+    wait_for(f"certificate: {host.condition(name, 'Certificate')}", lambda: found.is_of_ca, 20)
+    first = found.chain
+    host.wait_ready(name)
+    assert host.served(f"{name}.test").split() == found.leaf.split()
+    assert ask(host, "certs-renew", name)["ok"]
+    wait_for("renewed", lambda: found.chain != first, 15)
+    assert len(orders(troubles.ca, f"{name}.test")) == 2
+
+
+def test_basic_auth_and_a_ban_of_the_admins_own_do_not_keep_the_ca_out(troubles):
+    """They stand before all sites of this host, for all that was tested before."""
+    host = troubles.host
+    assert host.get("f0.test", "/", https=True).status == 403
+    assert host.get("f0.test", "/.hidden", https=True).status in (403, 404)
+    assert host.get("f0.test", f"/.well-known/acme-challenge/{'x' * 43}").status == 200
+
+
+# What we think of a name, and what the CA thinks ---------------------------------------------------------
+
+
+class Looks:
+    """Hosts that look in their own way before a CA to which all names are right."""
+
+    def __init__(self, pebble, dns):
+        self.pebble, self.dns, self.hosts = pebble, dns, []
+        self.number = 20
+
+    def host(self, settings):
+        self.number += 1
+        ca = FaultyCA(self.pebble)
+        host = Host(ports=(80, 443), addresses=(f"127.0.0.{self.number}",), trust=ca.root_file, acme=ca.settings(settings))
+        self.hosts += [(host, ca)]
+        return host.start(), ca
+
+
+@pytest.fixture(scope="module")
+def looks(accounts_of_the_module, dns_of_the_module):
+    pebble = Pebble(always_valid=True)
+    found = Looks(pebble, dns_of_the_module)
+    yield found
+    for host, ca in found.hosts:
+        host.destroy()
+        ca.stop()
+    pebble.stop()
+
+
+def test_a_strict_look_holds_back_what_points_elsewhere_and_tries_it_once_a_day_all_the_same(looks):
+    """preflight = "strict", wrong: behind NAT, the CA reaches us where we do not know ourselves."""
+    host, ca = looks.host('preflight = "strict"; addresses = ["192.0.2.1", "2001:db8::1"];')
+    looks.dns.set_a("nat.test", "192.0.2.2")
+    looks.dns.set_a("known.test", "192.0.2.1")
+    looks.dns.set_a("known6.test")
+    looks.dns.set_aaaa("known6.test", "2001:DB8:0::1")
+    looks.dns.set_a("own.test", "127.0.0.1")
+    for name in ("nat", "known", "known6", "own"):
+        host.drop(name, sites([f"{name}.test"]))
+    host.wait_ready("known", "known6", "own")
+    told(host, "nat", "NamesHeld", "points to 192.0.2.2")
+    found = Certificate(host, "nat", "nat.test")
+    assert not orders(ca, "nat.test")
+    # ten minutes later, once more: still held
+    tried = found.held("nat.test")["tried"]
+    host.end()
+    found.release()
+    host.start()
+    wait_for("looked again", lambda: found.held("nat.test")["until"] > time.time() + 500)
+    assert found.held("nat.test")["tried"] == tried and not orders(ca, "nat.test")
+    # a day later
+    host.end()
+    found.release()
+    found.rewrite(held=[{**found.held("nat.test"), "tried": tried - DAY}])
+    host.start()
+    host.wait_ready("nat")
+    assert len(orders(ca, "nat.test")) == 1
+
+
+def test_without_a_look_the_ca_alone_judges(looks):
+    """preflight = "off": DNS as we see it says nothing; "local" would hold it back."""
+    host, ca = looks.host('preflight = "off";')
+    looks.dns.nxdomain("hidden.test")
+    host.drop("hidden", sites(["hidden.test"]))
+    host.wait_ready("hidden")
+    assert len(orders(ca, "hidden.test")) == 1
+
+
+def test_a_look_that_was_too_kind_costs_one_order_and_then_longer_and_longer_waits(troubles):
+    """preflight = "local", wrong the other way: a minute, ten, a hundred, then daily."""
+    host, ca = troubles.host, troubles.ca
+    troubles.dns.set_a("kind.test", "127.0.0.99")
+    host.drop("kind", sites(["kind.test"]))
+    found = Certificate(host, "kind", "kind.test")
+    minutes = []
+    for count in range(1, 6):
+        held = wait_for(f"failure {count}", lambda: (h := found.held("kind.test")) and h["failures"] == count and h, 15)
+        minutes.append((held["until"] - time.time()) / 60)
+        assert len(orders(ca, "kind.test")) == count
+        host.end()
+        found.release()
+        if count < 5:
+            host.start()
+    for waited, planned in zip(minutes, (1, 10, 100, 1440, 1440)):
+        assert 0.75 * planned < waited < 1.25 * planned, minutes
+    troubles.dns.clear("kind.test")
+    host.start()
+    host.wait_ready("kind")
