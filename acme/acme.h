@@ -206,8 +206,8 @@ struct acme_want {
 
 /* How such a certificate stands on disk. */
 struct acme_standing {
-	bool usable; /* of some CA but our own, in date, with its key, for at least one of the names */
-	bool good;     /* … of the wanted CA, for all names that are not held back */
+	bool usable;   /* of some CA but our own, with its key, for at least one of the names */
+	bool good;     /* … of the wanted CA, in date, for all names that are not held back */
 	bool whole;    /* … and none is held back */
 	char dir[600]; /* usable: where it lies, below state_dir/certs */
 	time_t ends;

@@ -6,6 +6,7 @@ when it wants each renewed, and with the agent's next start it shows what comes 
 
 import email.utils
 import functools
+import signal
 import time
 
 import pytest
@@ -14,7 +15,7 @@ from answers import Answer, body, forged, problem
 from certificates import renewal_id, requested_names
 from faulty_ca import FaultyCA
 from host import Host, wait_for
-from records import DAY, Certificate
+from records import DAY, Certificate, Clock
 
 SITE = 'sites = ({{ names = ["{name}.web.test"]; type = "static"; }}); php = {{ enabled = false; }};'
 LONG_AGO = 40 * DAY
@@ -175,7 +176,7 @@ def is_about(name, renewal):
 @pytest.fixture(scope="module")
 def renewals(accounts_of_the_module, pebble_of_the_module):
     ca = FaultyCA(pebble_of_the_module)
-    host = Host(ports=(80, 443), addresses=("127.0.0.1", "::1"), trust=ca.root_file, acme=ca.settings()).start()
+    host = Host(ports=(80, 443), addresses=("127.0.0.1",), trust=ca.root_file, acme=ca.settings()).start()
     yield Renewals(host, ca)
     host.destroy()
     ca.stop()
@@ -240,3 +241,82 @@ def test_what_the_ca_asked_is_the_identifier_of_the_certificate(renewals):
         before = renewals.before[case]
         assert renewal_id(before.chain) == before.id and renewals.asked(case)
     assert before.id.split(".")[1].startswith("APEj")
+
+
+# Clocks -------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """A host with one certificate, whose agent believes in a clock of the test's."""
+
+    def __init__(self, host, ca):
+        self.host, self.ca, self.clock = host, ca, Clock(host.root)
+        host.start(prefix=self.clock.prefix)
+        host.drop("alice", SITE.format(name="alice"))
+        host.wait_ready("alice")
+        self.found = Certificate(host, "alice")
+        self.chain = self.found.chain
+
+    def move(self, days, cas_days=0):
+        """The wall clock of the agent jumps; as at each minute, it looks at everything."""
+        self.ca.forget_requests()
+        self.ca.clock_skew = cas_days * DAY
+        self.clock.set(days * DAY)
+        self.host.agent.send_signal(signal.SIGHUP)
+
+    def assert_kept(self):
+        """Nothing has become of it: on disk, and for whoever comes."""
+        assert self.found.chain == self.chain and self.found.is_of_ca
+        assert self.host.served("alice", "127.0.0.2").split() == self.found.leaf.split()
+        assert not self.ca.seen("newOrder", "newAccount"), self.ca.counts()
+
+
+@pytest.fixture
+def watch(make_host, pebble_of_the_module, dns_of_the_module, make_peer):
+    dns_of_the_module.set_default("127.0.0.2")
+    ca = make_peer(FaultyCA, pebble_of_the_module)
+    host = make_host(ports=(80, 443), addresses=("127.0.0.2",), trust=ca.root_file, acme=ca.settings())
+    yield Watch(host, ca)
+    dns_of_the_module.clear()
+
+
+@pytest.mark.parametrize("days", [-365, 365])
+def test_a_clock_that_is_wrong_at_the_start_orders_nothing_and_takes_nothing_away(watch, days):
+    """By the Date of the CA's answers it is known to be wrong; what looks expired is not replaced by anything less."""
+    host = watch.host
+    host.end()
+    watch.clock.set(days * DAY)
+    watch.ca.forget_requests()
+    host.start(prefix=watch.clock.prefix)
+    host.drop("bob", SITE.format(name="bob"))
+    wait_for("told", lambda: (c := host.condition("bob", "Certificate")) and c["reason"] == "ClockWrong", 15)
+    assert "the clock of this host is" in host.condition("bob", "Certificate")["message"]
+    watch.assert_kept()
+    host.end()
+    watch.clock.set(0)
+    host.start(prefix=watch.clock.prefix)
+    host.wait_ready("alice", "bob")
+    assert watch.found.chain == watch.chain and len(watch.ca.seen("newOrder")) == 1
+
+
+@pytest.mark.parametrize("days", [-365, 365, 50])
+def test_a_clock_that_jumps_and_comes_back_changes_nothing(watch, days):
+    watch.move(days)
+    if days != 50:
+        wait_for("noticed", lambda: "the clock of this host is" in watch.host.journal(), 15)
+    time.sleep(1)
+    watch.assert_kept()
+    watch.move(0)
+    time.sleep(1)
+    watch.assert_kept()
+    watch.host.wait_ready("alice")
+
+
+def test_after_a_long_sleep_what_is_due_is_renewed_at_the_next_look(watch):
+    """Suspend: the clock has gone on, for the CA as well."""
+    watch.ca.ari = False
+    watch.move(86, cas_days=86)
+    wait_for("renewed", lambda: watch.found.chain != watch.chain, 15)
+    wait_for("known", lambda: watch.found.record["success"] > time.time() + 80 * DAY)
+    time.sleep(0.5)
+    assert len(watch.ca.seen("newOrder")) == 1, "and once"
