@@ -42,7 +42,10 @@ struct certificate {
 
 struct store;
 
-/* web_gid reads the keys. */
+/*
+ * web_gid reads the keys. Who may write is alone: -EBUSY while another agent is, be it one with
+ * another run_dir, or both would order and neither would keep to the CA's limits.
+ */
 int store_open(const char *state_dir, gid_t web_gid, bool writable, struct store **ret,
 	       struct err *e);
 void store_close(struct store *s);
@@ -112,7 +115,9 @@ struct record {
 	char *ca;         /* the directory of the CA that issued `content`; NULL: no CA did */
 	uint64_t content; /* of the certificate that the next four are about (struct certificate) */
 	char *issuer, *serial, *ari, *key; /* key: "p256", "rsa2048" … */
+	char *order;                       /* the URL of the order that it came by */
 	time_t success;                    /* when it was installed */
+	char *wanted; /* a hash of how it was wanted when the next five were written */
 
 	unsigned failures;      /* in a row */
 	time_t next_try;        /* not before; 0: at any time */
@@ -215,6 +220,13 @@ struct acme_standing {
 };
 void acme_standing(struct store *s, const char *webspace, const struct acme_want *want, time_t now,
 		   struct acme_standing *ret);
+
+/*
+ * Another certificate of this webspace (or of ACME_HOST) that is good for all these names: from
+ * before it was wanted elsewhere. -ENOENT: there is none.
+ */
+int acme_stand_in(struct store *s, const char *webspace, const char *const *names, size_t n,
+		  time_t now, char ret_dir[static 600]);
 
 struct acme;
 /* Everything in config is copied but loop and store. */

@@ -107,6 +107,7 @@ void ca_close_for(struct ca *ca, uint64_t usec, const char *reason, const char *
 	acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: %s", ca->origin, why);
 	ca_note(ca, reason, why);
 	ca_go_on(ca);
+	acme_take_turn(ca->a); /* those who wait say why */
 }
 
 void ca_be_patient(struct ca *ca, time_t wait_s, const char *why)

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme/ca.h"
+#include "acme/client.h"
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
@@ -86,6 +86,7 @@ static void on_directory(const struct reply *r, void *data)
 	ca->eab_required = r->directory.external_account_required;
 	ca->directory_usec = clock_usec();
 	ca->directory_known = KNOWN_YES;
+	acme_take_turn(ca->a);
 }
 
 void directory_ask(struct ca *ca)

@@ -18,13 +18,13 @@
 
 #define LONGEST_USEC   (900 * USEC_PER_SEC) /* of a job's waiting for one thing */
 #define ASK_WINDOW_MAX 21600
+#define FINALIZED_MAX  3
 
 /* Looking at the order ------------------------------------------------------------ */
 
 static bool is_decided(enum wait_kind what, enum acme_status status)
 {
-	return status != STATUS_PENDING &&
-	       (what == WAIT_VALIDATION || (status != STATUS_READY && status != STATUS_PROCESSING));
+	return status != STATUS_PENDING && (what == WAIT_VALIDATION || status != STATUS_PROCESSING);
 }
 
 static void look(struct job *j);
@@ -88,6 +88,7 @@ static void remember(struct job *j)
 	record_set_text(&r->serial, j->facts.serial);
 	record_set_text(&r->ari, j->facts.ari);
 	record_set_text(&r->key, key_type_words[j->facts.key]);
+	record_set_text(&r->order, j->order.url);
 	record_set_text(&r->served_problem, NULL);
 	record_set_problem(r, NULL, NULL);
 	r->success = now;
@@ -100,12 +101,17 @@ static void remember(struct job *j)
 		record_release(r, j->order.names[i]);
 }
 
+/*
+ * The record is there before the order goes: should we end in between, an order that the record
+ * names is over, while a certificate that no record knows would be ordered once more.
+ */
 static void on_installed(struct job *j)
 {
 	struct cert *c = j->cert;
 
 	remember(j);
 	j->spent.n_names = 0;
+	cert_save(c);
 	order_drop(j->dir);
 	c->ca->proven = true;
 	c->a->issued++;
@@ -213,6 +219,12 @@ static void on_made(struct job *j, const struct reply *r)
 {
 	if (r->status == STATUS_VALID)
 		job_download(j, r);
+	else if (r->status == STATUS_READY && j->finalized < FINALIZED_MAX)
+		job_finalize(j); /* what we asked for never got there */
+	else if (r->status == STATUS_READY)
+		job_fail_text(j, FAILURE_PROTOCOL,
+			      "the order was finalized %u times and waits for it again",
+			      j->finalized);
 	else
 		job_find_fault(j, r);
 }
@@ -224,7 +236,7 @@ void job_await_certificate(struct job *j, int64_t retry_after)
 
 static void on_finalized(struct job *j, const struct reply *r)
 {
-	/* An answer was lost, and this is the second time that we ask. */
+	/* An answer was lost, and this is the second time that we ask; or the CA is not so far. */
 	if (strcmp(r->problem.type, "orderNotReady") == 0)
 		job_await_certificate(j, r->retry_after);
 	else if (reply_is_bad(r))
@@ -251,6 +263,7 @@ static void send_request(struct job *j)
 		job_fail_text(j, FAILURE_HOST, "%s", e.text);
 		return;
 	}
+	j->finalized++;
 	json_put_text(payload, "csr", buf_text(&csr));
 	text = json_write(payload, false);
 	job_call(j,

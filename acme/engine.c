@@ -9,6 +9,7 @@
  * special case.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/path.h"
 
 #define SLEEP_LONGEST_S 3600
 #define WINDOWS_AT_ONCE 8
@@ -69,6 +71,11 @@ static bool may_begin(struct cert *c, time_t *ret_until)
 			cert_note(c, reason, text);
 			*ret_until = now + (time_t)((until_usec - now_usec) / USEC_PER_SEC) + 1;
 		}
+		return false;
+	}
+	/* An order says what the directory allows; what is asked now answers by a turn. */
+	if (!directory_is_known(c->ca)) {
+		directory_ask(c->ca);
 		return false;
 	}
 	if (cert_may_order(
@@ -228,6 +235,19 @@ static void copy_want(struct cert *c, const struct acme_want *want)
 	c->want.preferred_chain = arena_dup(&c->arena, want->preferred_chain);
 }
 
+/* Garbage, or of an agent that ended when its record told of the certificate already. */
+static void drop_order_that_is_over(const struct cert *c)
+{
+	const char *over = cert_record(c)->order;
+	struct order_record left = { 0 };
+	autofd int dir =
+		path_open(c->a->config.store->certs, c->place.site, O_RDONLY | O_DIRECTORY, NULL);
+
+	if (dir >= 0 && (order_read(dir, &left) < 0 || (over && strcmp(left.url, over) == 0)))
+		order_drop(dir);
+	order_clear(&left);
+}
+
 static int cert_new(struct acme *a, const char *webspace, const struct acme_want *want,
 		    struct cert **ret, struct err *e)
 {
@@ -250,6 +270,7 @@ static int cert_new(struct acme *a, const char *webspace, const struct acme_want
 	c->webspace = arena_dup(&c->arena, webspace);
 	copy_want(c, want);
 	a->n_certs++;
+	drop_order_that_is_over(c);
 	*ret = c;
 	return 0;
 }
@@ -280,12 +301,12 @@ static void owner_want(struct acme *a, struct owner *o, const char *webspace,
 	if (at) {
 		cert_free(*at);
 		*at = c;
-		cert_forgive(c);
 	} else {
 		o->certs = memory_resize(o->certs, o->n + 1, sizeof *o->certs);
 		o->certs[o->n++] = c;
 	}
 	c->wanted = true;
+	cert_compare(c);
 	cert_look(c);
 }
 
@@ -327,6 +348,8 @@ void acme_look(struct acme *a)
 {
 	struct table_entry *it;
 
+	table_each (&a->cas, it)
+		ca_go_on(it->value);
 	table_each (&a->owners, it) {
 		const struct owner *o = it->value;
 

@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "acme/renew.h"
+#include "acme/room.h"
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
 #include "agent/base/memory.h"
@@ -156,6 +156,7 @@ void job_sync(struct job *j, void (*fn)(struct job *j))
 {
 	struct acme *a = j->cert->a;
 
+	a->config.store->dirty = true; /* by order.json at least, be it another agent's */
 	j->after_sync = fn;
 	j->next_unsynced = a->unsynced;
 	a->unsynced = j;
@@ -283,9 +284,15 @@ static void start_over(struct job *j)
 	look_first(j);
 }
 
+/* A limit or a refused account says nothing of the order: it stays, for later. */
 static void on_resumed(struct job *j, const struct reply *r)
 {
-	if (reply_is_bad(r) || r->status == STATUS_INVALID || r->status == STATUS_NONE)
+	struct failure f;
+
+	failure_of(r, clock_wall(), &f);
+	if (f.class == FAILURE_LIMITED || f.class == FAILURE_ACCOUNT)
+		job_refused(j, r);
+	else if (reply_is_bad(r) || r->status == STATUS_INVALID || r->status == STATUS_NONE)
 		start_over(j);
 	else if (job_takes_order(j, r))
 		job_go_on(j, r);
@@ -317,7 +324,7 @@ void job_begin(struct cert *c)
 	c->job = j;
 	c->ca->n_jobs++;
 	j->dir = cert_dir(c, &e);
-	if (j->dir < 0)
+	if (j->dir < 0 || room_check(j->dir, &e) < 0)
 		job_fail_text(j, FAILURE_HOST, "%s", e.text);
 	else if (!resume(j))
 		start_over(j);

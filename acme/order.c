@@ -6,15 +6,12 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "acme/job.h"
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
 #include "agent/base/own.h"
 
-#define ROOM_BYTES    (1u << 20)
-#define ROOM_INODES   16
 #define KEY_TIMEOUT_S 60
 #define DOUBTS        2 /* failures in a row that an order survives */
 
@@ -135,10 +132,10 @@ void job_refused(struct job *j, const struct reply *r)
 		job_names_failed(j);
 		return;
 	}
-	if (*r->problem.type)
-		order_drop(j->dir);
-	else
+	if (!*r->problem.type)
 		job_doubt_order(j);
+	else if (f.class != FAILURE_ACCOUNT)
+		order_drop(j->dir);
 	if (f.class == FAILURE_NONE || f.class == FAILURE_TRANSPORT)
 		f.class = FAILURE_PROTOCOL;
 	job_fail(j, &f);
@@ -200,7 +197,6 @@ void job_go_on(struct job *j, const struct reply *r)
 }
 
 static void order_begin(struct job *j);
-static bool is_within_limits(struct job *j);
 
 /*
  * "replaces" is a courtesy: a CA that knows a successor already, that does not know the certificate
@@ -221,15 +217,16 @@ static void on_order(struct job *j, const struct reply *r)
 
 	if (is_about_replacing(j, r)) {
 		record->replaced = true;
-		if (is_within_limits(j))
-			order_begin(j);
+		order_begin(j);
 		return;
 	}
 	if (reply_is_bad(r)) {
+		order_drop(j->dir);
 		job_refused(j, r);
 		return;
 	}
 	if (!ca_owns(j->cert->ca, r->location)) {
+		order_drop(j->dir);
 		job_fail_text(j, FAILURE_PROTOCOL, "an order without an address of its own");
 		return;
 	}
@@ -244,6 +241,43 @@ static void on_order(struct job *j, const struct reply *r)
 	job_go_on(j, r);
 }
 
+static void spend(struct job *j, const struct limits_order *order)
+{
+	struct ca *ca = j->cert->ca;
+	time_t now = clock_wall();
+	struct err e = { 0 };
+
+	if (!ca->keeps_limits)
+		return;
+	limits_spend(&ca->limits, order, now);
+	j->spent = *order;
+	if (limits_write(&ca->limits, ca->dir, now, &e) < 0)
+		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: limits: %s", ca->origin, e.text);
+}
+
+/*
+ * Limits are asked once more, for other orders were begun since this job's turn came. The record is
+ * written without the order's address yet: what cannot be written now could not be after it either.
+ */
+static bool is_ready(struct job *j)
+{
+	struct cert *c = j->cert;
+	struct limits_order order;
+	struct failure f = { .class = FAILURE_LIMITED };
+	struct err e = { 0 };
+
+	if (!cert_may_order(c, (const char *const *)j->order.names, j->order.n_names, &order, &f)) {
+		job_fail(j, &f);
+		return false;
+	}
+	if (order_write(j->dir, &j->order, &e) < 0) {
+		job_fail_text(j, FAILURE_HOST, "%s", e.text);
+		return false;
+	}
+	spend(j, &order);
+	return true;
+}
+
 static void order_begin(struct job *j)
 {
 	const struct cert *c = j->cert;
@@ -251,6 +285,8 @@ static void order_begin(struct job *j)
 	autojson struct json *payload = json_new_object();
 	autofree char *text = NULL;
 
+	if (!is_ready(j))
+		return;
 	j->order.replaces = cert_replaces(c);
 	json_put(payload, "identifiers", identifiers(j));
 	if (*c->want.profile)
@@ -331,43 +367,27 @@ static void key_begin(struct job *j)
 		key_make(j);
 }
 
-/* Before the order ------------------------------------------------------------ */
-
-static bool has_room(struct job *j)
+/* A CA is asked for no other profiles than those in its directory (draft-ietf-acme-profiles, 3). */
+static bool has_profile(struct job *j)
 {
-	struct statvfs room;
+	const struct ca *ca = j->cert->ca;
+	const char *wanted = j->cert->want.profile;
+	autobuf struct buf known = { 0 };
 
-	if (fstatvfs(j->dir, &room) == 0 && (room.f_bavail * room.f_frsize < ROOM_BYTES ||
-					     (room.f_files && room.f_favail < ROOM_INODES))) {
-		job_fail_text(j, FAILURE_HOST, "no room on the disk for a certificate");
-		return false;
+	for (size_t i = 0; i < ca->n_profiles; i++) {
+		if (strcmp(ca->profiles[i], wanted) == 0)
+			return true;
+		buf_printf(&known, "%s%s", i ? ", " : "", ca->profiles[i]);
 	}
-	return true;
-}
-
-/* Asked once more, for other orders were begun since this job's turn came. */
-static bool is_within_limits(struct job *j)
-{
-	struct cert *c = j->cert;
-	struct limits_order order;
-	struct failure f = { .class = FAILURE_LIMITED };
-	struct err e;
-
-	if (!cert_may_order(c, (const char *const *)j->order.names, j->order.n_names, &order, &f)) {
-		job_fail(j, &f);
-		return false;
-	}
-	if (!c->ca->keeps_limits)
+	if (!*wanted)
 		return true;
-	limits_spend(&c->ca->limits, &order, clock_wall());
-	j->spent = order;
-	if (limits_write(&c->ca->limits, c->ca->dir, clock_wall(), &e) < 0)
-		acme_tell(c->a, ACME_PROBLEM, NULL, "%s: limits: %s", c->ca->origin, e.text);
-	return true;
+	job_fail_text(j, FAILURE_CERTIFICATE, "the CA has no profile %s (it has: %s)", wanted,
+		      known.len ? buf_text(&known) : "none");
+	return false;
 }
 
 void job_order(struct job *j)
 {
-	if (has_room(j) && is_within_limits(j))
+	if (has_profile(j))
 		key_begin(j);
 }

@@ -9,6 +9,7 @@ enum verdict_kind {
 	VERDICT_DNS,       /* no address */
 	VERDICT_ELSEWHERE, /* none of ours (strict) */
 	VERDICT_CAA,
+	VERDICT_HOOK, /* there is no program for dns-01 */
 };
 
 struct verdict {

@@ -35,6 +35,8 @@ static const struct text_row texts[] = {
 	{ "serial", offsetof(struct record, serial) },
 	{ "ari", offsetof(struct record, ari) },
 	{ "key", offsetof(struct record, key) },
+	{ "wanted", offsetof(struct record, wanted) },
+	{ "order", offsetof(struct record, order) },
 	{ "reason", offsetof(struct record, reason) },
 	{ "problem", offsetof(struct record, problem) },
 	{ "served_problem", offsetof(struct record, served_problem) },
@@ -335,8 +337,10 @@ int order_write(int dir, const struct order_record *o, struct err *e)
 	struct json *names = json_new_array();
 
 	json_put_text(j, "ca", o->ca);
-	json_put_text(j, "url", o->url);
-	json_put_text(j, "finalize", o->finalize);
+	if (o->url) {
+		json_put_text(j, "url", o->url);
+		json_put_text(j, "finalize", o->finalize);
+	}
 	json_put_number(j, "generation", o->generation);
 	json_put_bool(j, "replaces", o->replaces);
 	for (size_t i = 0; i < o->n_names; i++)

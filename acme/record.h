@@ -32,13 +32,13 @@ void record_mend_times(struct record *r, time_t now);
 void record_release(struct record *r, const char *name);
 
 struct order_record {
-	char *ca, *url, *finalize;
+	char *ca, *url, *finalize; /* url, finalize: NULL: it is only about to be ordered */
 	char **names;
 	size_t n_names;
 	unsigned generation; /* whose key was, or will be, certified */
 	bool replaces;       /* it renews by the CA's window */
 };
-/* -ENOENT: there is none that could be read. */
+/* -ENOENT: there is none that could be read, or none that the CA knows of. */
 int order_read(int dir, struct order_record *ret);
 int order_write(int dir, const struct order_record *o, struct err *e);
 void order_drop(int dir);

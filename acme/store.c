@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,6 +40,8 @@ static int open_certs(struct store *s, struct err *e)
 	if (s->certs < 0)
 		return !s->writable && errno == ENOENT ? 0
 						       : err_sys(e, "open %s/certs", s->state_dir);
+	if (s->writable && flock(s->certs, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, EBUSY, "another agent works with %s/certs", s->state_dir);
 	if (s->writable && open_to_web(s, s->certs) < 0)
 		return err_sys(e, "open %s/certs to the web server", s->state_dir);
 	return 0;
@@ -194,7 +197,7 @@ uint64_t pair_content(const struct pair *p)
 bool store_key_is_odd(const struct store *s, const struct stat *st)
 {
 	return !S_ISREG(st->st_mode) || st->st_mode & 07137 || !(st->st_mode & 040) ||
-	       st->st_gid != s->web_gid;
+	       st->st_uid != geteuid() || st->st_gid != s->web_gid;
 }
 
 /* Somebody else could write it, or the web server not read it. */

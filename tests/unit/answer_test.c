@@ -43,12 +43,12 @@ static struct reply said(enum request_kind kind, unsigned status, const char *bo
 	return told(kind, (struct http_answer){ .status = status, .body = body });
 }
 
-static void broken_is(enum request_kind kind, const char *body, const char *text)
+static void odd_is(enum request_kind kind, const char *body, const char *text)
 {
 	struct reply r =
 		told(kind, (struct http_answer){ .status = 200, .body = body, .nonce = "abc" });
 
-	if (r.error != REPLY_BROKEN || strcmp(r.text, text) != 0)
+	if (r.error != REPLY_ODD || strcmp(r.text, text) != 0)
 		fail_msg("%s: %d %s", body, (int)r.error, r.text);
 	assert_int_equal(r.http, 200);
 	assert_string_equal(r.nonce, "abc");
@@ -85,30 +85,29 @@ static void a_directory_says_where_and_on_which_terms(void **state)
 	assert_int_equal(r.error, REPLY_OK);
 }
 
-static void a_directory_that_is_none_is_broken(void **state)
+static void a_directory_that_is_none_is_odd(void **state)
 {
 	(void)state;
-	broken_is(REQUEST_DIRECTORY, "{}", "directory: newNonce is missing");
-	broken_is(REQUEST_DIRECTORY, "[]", "directory: is no object");
-	broken_is(REQUEST_DIRECTORY, "", "JSON: line 1: '[' or '{' expected near end of file");
-	broken_is(REQUEST_DIRECTORY, "{\"newNonce\":7}", "directory: newNonce is no text");
-	broken_is(REQUEST_DIRECTORY, "{\"newNonce\":\"http://ca/n\"}",
-		  "directory: newNonce is no https URL");
-	broken_is(REQUEST_DIRECTORY, "{\"newNonce\":\"https://ca/a b\"}",
-		  "directory: newNonce is no https URL");
-	broken_is(REQUEST_DIRECTORY, "{\"newNonce\":\"https://ca/\\u00fc\"}",
-		  "directory: newNonce is no https URL");
-	broken_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"revokeCert\":\"file:///etc/passwd\"}",
-		  "directory: revokeCert is no https URL");
-	broken_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"meta\":7}", "directory: meta is no object");
-	broken_is(REQUEST_DIRECTORY,
-		  "{" DIRECTORY ",\"meta\":{\"externalAccountRequired\":\"yes\"}}",
-		  "directory: externalAccountRequired is neither true nor false");
-	broken_is(REQUEST_DIRECTORY, "<html>", "JSON: line 1: '[' or '{' expected near '<'");
-	broken_is(REQUEST_DIRECTORY, "{\"a\":\"\xff\"}",
-		  "JSON: line 1: unable to decode byte 0xff near '\"'");
-	broken_is(REQUEST_DIRECTORY, "{\"a\":\"\\u0000\"}",
-		  "JSON: line 1: \\u0000 is not allowed without JSON_ALLOW_NUL near '\"\\u0000\"'");
+	odd_is(REQUEST_DIRECTORY, "{}", "directory: newNonce is missing");
+	odd_is(REQUEST_DIRECTORY, "[]", "directory: is no object");
+	assert_int_equal(said(REQUEST_DIRECTORY, 200, "").error, REPLY_BROKEN);
+	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":7}", "directory: newNonce is no text");
+	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":\"http://ca/n\"}",
+	       "directory: newNonce is no https URL");
+	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":\"https://ca/a b\"}",
+	       "directory: newNonce is no https URL");
+	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":\"https://ca/\\u00fc\"}",
+	       "directory: newNonce is no https URL");
+	odd_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"revokeCert\":\"file:///etc/passwd\"}",
+	       "directory: revokeCert is no https URL");
+	odd_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"meta\":7}", "directory: meta is no object");
+	odd_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"meta\":{\"externalAccountRequired\":\"yes\"}}",
+	       "directory: externalAccountRequired is neither true nor false");
+	odd_is(REQUEST_DIRECTORY, "<html>", "JSON: line 1: '[' or '{' expected near '<'");
+	odd_is(REQUEST_DIRECTORY, "{\"a\":\"\xff\"}",
+	       "JSON: line 1: unable to decode byte 0xff near '\"'");
+	odd_is(REQUEST_DIRECTORY, "{\"a\":\"\\u0000\"}",
+	       "JSON: line 1: \\u0000 is not allowed without JSON_ALLOW_NUL near '\"\\u0000\"'");
 }
 
 static void an_order_has_its_state_and_where_to_go(void **state)
@@ -168,24 +167,24 @@ static void an_order_that_failed_says_of_which_names(void **state)
 	assert_string_equal(r.subproblems[2].type, "");
 }
 
-static void an_order_that_is_none_is_broken(void **state)
+static void an_order_that_is_none_is_odd(void **state)
 {
 	autobuf struct buf many = { 0 };
 
 	(void)state;
-	broken_is(REQUEST_ORDER, "{\"status\":\"lost\"}", "order: status is no status of RFC 8555");
-	broken_is(REQUEST_ORDER, "{\"status\":\"valid\"}", "order: authorizations is missing");
-	broken_is(REQUEST_ORDER, "{\"status\":\"valid\",\"authorizations\":[7]}",
-		  "order: authorizations has an item that is no https URL");
-	broken_is(REQUEST_ORDER, "{\"status\":\"valid\",\"authorizations\":{}}",
-		  "order: authorizations is no list");
-	broken_is(REQUEST_ORDER, ORDER(",\"expires\":7"), "order: expires is no text");
-	broken_is(REQUEST_ORDER, ORDER(",\"error\":\"x\""), "order: error is no object");
+	odd_is(REQUEST_ORDER, "{\"status\":\"lost\"}", "order: status is no status of RFC 8555");
+	odd_is(REQUEST_ORDER, "{\"status\":\"valid\"}", "order: authorizations is missing");
+	odd_is(REQUEST_ORDER, "{\"status\":\"valid\",\"authorizations\":[7]}",
+	       "order: authorizations has an item that is no https URL");
+	odd_is(REQUEST_ORDER, "{\"status\":\"valid\",\"authorizations\":{}}",
+	       "order: authorizations is no list");
+	odd_is(REQUEST_ORDER, ORDER(",\"expires\":7"), "order: expires is no text");
+	odd_is(REQUEST_ORDER, ORDER(",\"error\":\"x\""), "order: error is no object");
 	buf_adds(&many, "{\"status\":\"valid\",\"authorizations\":[");
 	for (int i = 0; i < 101; i++)
 		buf_printf(&many, "%s\"https://ca/%d\"", i ? "," : "", i);
 	buf_adds(&many, "],\"finalize\":\"https://ca/f\"}");
-	broken_is(REQUEST_ORDER, many.data, "order: authorizations has too many items");
+	odd_is(REQUEST_ORDER, many.data, "order: authorizations has too many items");
 }
 
 #define AUTHORIZATION(challenges)                                                            \
@@ -222,25 +221,25 @@ static void an_authorization_offers_challenges(void **state)
 	assert_string_equal(r.offers[2].token, "");
 }
 
-static void an_authorization_that_is_none_is_broken(void **state)
+static void an_authorization_that_is_none_is_odd(void **state)
 {
 	autobuf struct buf many = { 0 };
 
 	(void)state;
-	broken_is(REQUEST_AUTHORIZATION, AUTHORIZATION(CHALLENGE("http-01", "../x")),
-		  "authorization: token is not base64url");
-	broken_is(REQUEST_AUTHORIZATION, AUTHORIZATION(CHALLENGE("http-01", "")),
-		  "authorization: token is not base64url");
-	broken_is(REQUEST_AUTHORIZATION, AUTHORIZATION("{\"status\":\"pending\"}"),
-		  "authorization: type is missing");
-	broken_is(REQUEST_AUTHORIZATION, AUTHORIZATION("7"), "authorization: type is missing");
-	broken_is(REQUEST_AUTHORIZATION,
-		  "{\"status\":\"pending\",\"identifier\":{\"type\":\"ip\",\"value\":\"::1\"}}",
-		  "authorization: identifier is no DNS name");
+	odd_is(REQUEST_AUTHORIZATION, AUTHORIZATION(CHALLENGE("http-01", "../x")),
+	       "authorization: token is not base64url");
+	odd_is(REQUEST_AUTHORIZATION, AUTHORIZATION(CHALLENGE("http-01", "")),
+	       "authorization: token is not base64url");
+	odd_is(REQUEST_AUTHORIZATION, AUTHORIZATION("{\"status\":\"pending\"}"),
+	       "authorization: type is missing");
+	odd_is(REQUEST_AUTHORIZATION, AUTHORIZATION("7"), "authorization: type is missing");
+	odd_is(REQUEST_AUTHORIZATION,
+	       "{\"status\":\"pending\",\"identifier\":{\"type\":\"ip\",\"value\":\"::1\"}}",
+	       "authorization: identifier is no DNS name");
 	for (int i = 0; i < 9; i++)
 		buf_printf(&many, "%s" CHALLENGE("http-01", "t"), i ? "," : "");
 	autofree char *body = memory_printf(AUTHORIZATION("%s"), many.data);
-	broken_is(REQUEST_AUTHORIZATION, body, "authorization: challenges has too many items");
+	odd_is(REQUEST_AUTHORIZATION, body, "authorization: challenges has too many items");
 }
 
 static void a_challenge_is_its_own_offer(void **state)
@@ -270,9 +269,9 @@ static void renewal_information_has_a_window_if_it_can_be_read(void **state)
 	assert_int_equal(r.window_start, NOW);
 	assert_int_equal(r.window_end, 0);
 	assert_string_equal(r.explanation, "https://ca/w");
-	broken_is(REQUEST_RENEWAL_INFO, "{}", "renewalInfo: suggestedWindow is missing");
-	broken_is(REQUEST_RENEWAL_INFO, "{\"suggestedWindow\":{\"start\":7}}",
-		  "renewalInfo: start is no text");
+	odd_is(REQUEST_RENEWAL_INFO, "{}", "renewalInfo: suggestedWindow is missing");
+	odd_is(REQUEST_RENEWAL_INFO, "{\"suggestedWindow\":{\"start\":7}}",
+	       "renewalInfo: start is no text");
 }
 
 static void a_failure_has_a_problem_if_it_came_as_json(void **state)
@@ -340,14 +339,14 @@ static void a_chain_is_printable_lines(void **state)
 	(void)state;
 	assert_string_equal(r.chain, "-----BEGIN\nAA==\n");
 	assert_int_equal(r.alternates.count, 1);
-	broken_is(REQUEST_CHAIN, "", "a chain of 0 bytes");
-	broken_is(REQUEST_CHAIN, "a\033[2J", "a chain that is not text");
+	odd_is(REQUEST_CHAIN, "", "a chain of 0 bytes");
+	odd_is(REQUEST_CHAIN, "a\033[2J", "a chain that is not text");
 	memset(large, 'A', WIRE_BODY_MAX + 1);
-	broken_is(REQUEST_CHAIN, large, "a chain of 61441 bytes");
+	odd_is(REQUEST_CHAIN, large, "a chain of 61441 bytes");
 	free(large);
 	r = told(REQUEST_CHAIN,
 		 (struct http_answer){ .status = 200, .body = "a\0b", .body_len = 3 });
-	assert_int_equal(r.error, REPLY_BROKEN);
+	assert_int_equal(r.error, REPLY_ODD);
 }
 
 static void a_listener_has_the_page_or_it_is_said_what_came(void **state)
@@ -390,7 +389,7 @@ static void what_went_wrong_on_the_way_is_told_as_text(void **state)
 	assert_string_equal(r.text, "no?way ?");
 	assert_false(r.found);
 	r = told(REQUEST_HANDSHAKE, (struct http_answer){ .certificate = NULL });
-	assert_int_equal(r.error, REPLY_BROKEN);
+	assert_int_equal(r.error, REPLY_ODD);
 	r = told(REQUEST_HANDSHAKE, (struct http_answer){ .certificate = "PEM\n" });
 	assert_string_equal(r.chain, "PEM\n");
 }
@@ -427,7 +426,7 @@ static void an_answer_too_large_for_the_line_says_so(void **state)
 	answer_packet(&r, &packet);
 	assert_int_equal(reply_decode(packet.data, packet.len, &r, NULL), 0);
 	assert_int_equal(r.id, 6);
-	assert_int_equal(r.error, REPLY_BROKEN);
+	assert_int_equal(r.error, REPLY_ODD);
 	assert_string_equal(r.text, "an answer too large to be told");
 	free(detail);
 	free(path);
@@ -444,12 +443,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_directory_says_where_and_on_which_terms),
-		cmocka_unit_test(a_directory_that_is_none_is_broken),
+		cmocka_unit_test(a_directory_that_is_none_is_odd),
 		cmocka_unit_test(an_order_has_its_state_and_where_to_go),
 		cmocka_unit_test(an_order_that_failed_says_of_which_names),
-		cmocka_unit_test(an_order_that_is_none_is_broken),
+		cmocka_unit_test(an_order_that_is_none_is_odd),
 		cmocka_unit_test(an_authorization_offers_challenges),
-		cmocka_unit_test(an_authorization_that_is_none_is_broken),
+		cmocka_unit_test(an_authorization_that_is_none_is_odd),
 		cmocka_unit_test(a_challenge_is_its_own_offer),
 		cmocka_unit_test(renewal_information_has_a_window_if_it_can_be_read),
 		cmocka_unit_test(a_failure_has_a_problem_if_it_came_as_json),

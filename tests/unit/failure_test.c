@@ -82,13 +82,16 @@ static void a_limits_text_says_whom_it_is_about(void **state)
 		{ "too many new orders (300) from this account in the last 3h0m0s, retry after "
 		  "2026-11-25 10:00:00 UTC: see https://letsencrypt.org/docs/rate-limits/",
 		  FAILURE_LIMITED, SCOPE_ACCOUNT, "" },
-		{ "too many certificates (50) already issued for \"example.com\" in the last 168h0m0s, "
+		{ "too many certificates (50) already issued for \"example.com\" in the last "
+		  "168h0m0s, "
 		  "retry after 2026-11-25 10:00:00 UTC",
 		  FAILURE_LIMITED, SCOPE_DOMAIN, "example.com" },
-		{ "too many certificates (5) already issued for this exact set of identifiers in the "
+		{ "too many certificates (5) already issued for this exact set of identifiers in "
+		  "the "
 		  "last 168h0m0s",
 		  FAILURE_LIMITED, SCOPE_SET, "" },
-		{ "too many certificates (5) already issued for this exact set of domains in the last "
+		{ "too many certificates (5) already issued for this exact set of domains in the "
+		  "last "
 		  "168 hours: a.org,b.org",
 		  FAILURE_LIMITED, SCOPE_SET, "" },
 		{ "too many failed authorizations (5) for \"www.example.com\" in the last 1h0m0s",
@@ -164,7 +167,7 @@ static void an_overload_is_one_by_its_status_and_a_time(void **state)
 		int64_t retry_after;
 		enum failure_class class;
 	} rows[] = {
-		{ 503, "", 5, FAILURE_BUSY },	{ 503, "rateLimited", 5, FAILURE_BUSY },
+		{ 503, "", 5, FAILURE_BUSY },       { 503, "rateLimited", 5, FAILURE_BUSY },
 		{ 503, "", -1, FAILURE_TRANSPORT }, { 429, "", 5, FAILURE_BUSY },
 		{ 429, "", -1, FAILURE_TRANSPORT }, { 429, "rateLimited", 5, FAILURE_LIMITED },
 		{ 500, "", 5, FAILURE_TRANSPORT },
@@ -196,7 +199,8 @@ static void the_whole_sentence_with_its_address_is_kept(void **state)
 }
 
 /* Waits for all hashes: within [least, most]. */
-static void assert_waits(const struct failure *f, unsigned n, time_t left, time_t least, time_t most)
+static void assert_waits(const struct failure *f, unsigned n, time_t left, time_t least,
+			 time_t most)
 {
 	for (uint64_t hash = 0; hash < 20000; hash += 7) {
 		time_t wait = failure_wait(f, n, left, hash);
@@ -259,8 +263,8 @@ static void the_host_is_looked_at_again_within_minutes(void **state)
 static void each_class_has_a_word(void **state)
 {
 	(void)state;
-	for (int class = FAILURE_NONE; class <= FAILURE_HOST; class++) {
-		const char *word = failure_reason((enum failure_class)class);
+	for (int class = FAILURE_NONE; class <= FAILURE_HOST; class ++) {
+		const char *word = failure_reason((enum failure_class) class);
 
 		assert_true(word && *word >= 'A' && *word <= 'Z' && !strchr(word, ' '));
 	}

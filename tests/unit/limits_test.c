@@ -120,9 +120,9 @@ static void the_same_set_has_five_whatever_its_order_and_its_kind(void **state)
 		bool renewal, allowed;
 	} rows[] = {
 		{ "a.org b.org", false, true }, { "b.org a.org", true, true },
-		{ "a.org b.org", true, true },	{ "a.org b.org", true, true },
-		{ "b.org a.org", true, true },	{ "a.org b.org", true, false },
-		{ "a.org", true, true },	{ "a.org c.org", true, true },
+		{ "a.org b.org", true, true },  { "a.org b.org", true, true },
+		{ "b.org a.org", true, true },  { "a.org b.org", true, false },
+		{ "a.org", true, true },        { "a.org c.org", true, true },
 	};
 	time_t until;
 

@@ -78,7 +78,8 @@ static void an_odd_record_is_an_empty_one_and_breaks_nothing(void **state)
 		"{\"ca\": \"https://x\"",
 		"\x01\x02\xff",
 		"{\"ca\": 7, \"issuer\": [], \"serial\": {}, \"ari\": null, \"key\": true}",
-		"{\"success\": \"today\", \"next_try\": [1], \"failures\": \"many\", \"chosen\": null}",
+		"{\"success\": \"today\", \"next_try\": [1], \"failures\": \"many\", \"chosen\": "
+		"null}",
 		"{\"replaced\": 1, \"forced\": \"yes\", \"new_key\": null}",
 		"{\"content\": 7, \"held\": 7}",
 		"{\"content\": \"\", \"held\": {\"name\": \"a.org\"}}",
@@ -125,8 +126,9 @@ static void each_truncation_of_a_record_is_survived(void **state)
 static void of_a_held_row_what_is_odd_is_left_out(void **state)
 {
 	(void)state;
-	put("state.json", "{\"held\": [{\"name\": \"a.org\", \"until\": \"soon\", \"why\": 7, "
-			  "\"failures\": {}, \"tried\": []}, {\"name\": \"a.org\", \"until\": 5}]}");
+	put("state.json",
+	    "{\"held\": [{\"name\": \"a.org\", \"until\": \"soon\", \"why\": 7, "
+	    "\"failures\": {}, \"tried\": []}, {\"name\": \"a.org\", \"until\": 5}]}");
 	record_read(dir, &record);
 	assert_int_equal(record.n_held, 1);
 	assert_true(record.held[0].until == 5 && record.held[0].failures == 0 &&

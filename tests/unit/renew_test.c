@@ -24,8 +24,8 @@ static void two_thirds_of_its_life_and_half_of_a_short_one(void **state)
 		time_t length, middle;
 	} rows[] = {
 		{ 398 * DAY, 265 * DAY }, { 90 * DAY, 60 * DAY },  { 64 * DAY, 42 * DAY },
-		{ 45 * DAY, 30 * DAY },	  { 10 * DAY, 6 * DAY },   { 9 * DAY, 4 * DAY },
-		{ 6 * DAY, 3 * DAY },	  { 160 * HOUR, 3 * DAY }, { 2 * HOUR, HOUR },
+		{ 45 * DAY, 30 * DAY },   { 10 * DAY, 6 * DAY },   { 9 * DAY, 4 * DAY },
+		{ 6 * DAY, 3 * DAY },     { 160 * HOUR, 3 * DAY }, { 2 * HOUR, HOUR },
 	};
 
 	(void)state;
@@ -54,8 +54,12 @@ static void the_latest_moment_is_before_the_end_whatever_the_lifetime(void **sta
 	static const struct {
 		time_t length, left;
 	} rows[] = {
-		{ 90 * DAY, 90 * DAY / 20 }, { 45 * DAY, 45 * DAY / 20 }, { 6 * DAY, DAY },
-		{ 160 * HOUR, DAY },	     { DAY, 6 * HOUR },		  { HOUR, HOUR / 4 },
+		{ 90 * DAY, 90 * DAY / 20 },
+		{ 45 * DAY, 45 * DAY / 20 },
+		{ 6 * DAY, DAY },
+		{ 160 * HOUR, DAY },
+		{ DAY, 6 * HOUR },
+		{ HOUR, HOUR / 4 },
 		{ 0, 0 },
 	};
 
@@ -71,7 +75,8 @@ static void a_moment_is_chosen_within_the_window(void **state)
 {
 	(void)state;
 	for (uint64_t random = 0; random < 100000; random += 37)
-		assert_in_range(renew_in_window(NOW, NOW + 2 * DAY, random), NOW, NOW + 2 * DAY - 1);
+		assert_in_range(renew_in_window(NOW, NOW + 2 * DAY, random), NOW,
+				NOW + 2 * DAY - 1);
 	assert_int_equal(renew_in_window(NOW, NOW + 1, UINT64_MAX), NOW);
 }
 
@@ -149,8 +154,8 @@ static void the_window_is_asked_for_within_a_minute_and_a_day(void **state)
 		int64_t retry_after;
 		time_t wait;
 	} rows[] = {
-		{ -1, 6 * HOUR }, { 0, 60 },	     { 1, 60 },		   { 60, 60 },
-		{ 61, 61 },	  { 21600, 6 * HOUR }, { 30 * DAY, DAY }, { INT64_MAX, DAY },
+		{ -1, 6 * HOUR }, { 0, 60 },           { 1, 60 },         { 60, 60 },
+		{ 61, 61 },       { 21600, 6 * HOUR }, { 30 * DAY, DAY }, { INT64_MAX, DAY },
 	};
 
 	(void)state;
@@ -163,7 +168,8 @@ static void urgency_goes_by_parts_of_the_lifetime(void **state)
 	static const struct {
 		double part;
 		unsigned urgency;
-	} rows[] = { { 0, 0 }, { 0.79, 0 }, { 0.81, 1 }, { 0.94, 1 }, { 0.96, 2 }, { 1, 3 }, { 2, 3 } };
+	} rows[] = { { 0, 0 },    { 0.79, 0 }, { 0.81, 1 }, { 0.94, 1 },
+		     { 0.96, 2 }, { 1, 3 },    { 2, 3 } };
 	static const time_t lengths[] = { 90 * DAY, 6 * DAY };
 
 	(void)state;
@@ -216,7 +222,7 @@ static void five_thousand_certificates_issued_at_once_are_renewed_spread(void **
 	static const struct {
 		time_t length, grain;
 	} rows[] = {
-		{ 6 * DAY, 60 }, { 160 * HOUR, 60 }, { DAY, 60 },
+		{ 6 * DAY, 60 },    { 160 * HOUR, 60 }, { DAY, 60 },
 		{ 45 * DAY, HOUR }, { 64 * DAY, HOUR }, { 90 * DAY, HOUR },
 	};
 	static time_t at[MANY];

@@ -247,7 +247,7 @@ static void header(struct buf *b)
 
 static void a_field_of_another_form_is_refused(void **state)
 {
-	static const uint32_t one = 1, zero = 0, three = 3, thousand = 1000;
+	static const uint32_t one = 1, zero = 0, four = 4, thousand = 1000;
 	static const int64_t minus = -1, never = INT64_MAX, today = 1795591954, long_wait = 2592001;
 	static const struct {
 		const char *what;
@@ -271,7 +271,7 @@ static void a_field_of_another_form_is_refused(void **state)
 		{ "a chain with CR", ROW_CHAIN, "a\r\n", 4, -EBADMSG },
 		{ "an error", ROW_ERROR, &one, 4, 0 },
 		{ "no error", ROW_ERROR, &zero, 4, -EBADMSG },
-		{ "an error that there is not", ROW_ERROR, &three, 4, -EBADMSG },
+		{ "an error that there is not", ROW_ERROR, &four, 4, -EBADMSG },
 		{ "a short number", ROW_ERROR, &one, 3, -EBADMSG },
 		{ "a long number", ROW_ERROR, &today, 8, -EBADMSG },
 		{ "a status of four digits", ROW_HTTP, &thousand, 4, -EBADMSG },
