@@ -117,7 +117,7 @@ void ca_close_for(struct ca *ca, uint64_t usec, const char *reason, const char *
 bool ca_break(struct ca *ca, const char *why);
 void ca_mend(struct ca *ca);
 
-/* All that is under way with it is held up by this: their conditions say so. reason: static. */
+/* All that is under way with it, or would be, is held up by this: their conditions say so. */
 void ca_note(struct ca *ca, const char *reason, const char *why);
 
 /* Whether a new order may be begun now. False: why and until when (clock_usec; UINT64_MAX: until another ends). */

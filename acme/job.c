@@ -72,11 +72,16 @@ void job_fail_text(struct job *j, enum failure_class class, const char *format, 
 	job_fail(j, &f);
 }
 
-/* A CA may spell a name its own way. */
+/* A CA may spell a name its own way: in capitals, or with a dot at its end. */
 const char *job_name(const struct job *j, const char *name)
 {
+	size_t len = strlen(name);
+
+	if (len > 1 && name[len - 1] == '.')
+		len--;
 	for (size_t i = 0; i < j->order.n_names; i++)
-		if (strcasecmp(j->order.names[i], name) == 0)
+		if (strlen(j->order.names[i]) == len &&
+		    strncasecmp(j->order.names[i], name, len) == 0)
 			return j->order.names[i];
 	return NULL;
 }
