@@ -191,7 +191,7 @@ static bool try_again(struct call *c, const struct reply *r, const struct failur
 	uint64_t now = clock_usec();
 
 	if (f->class == FAILURE_BUSY) {
-		ca_close_for(c->ca, (uint64_t)f->wait * USEC_PER_SEC, "CaBusy", f->text);
+		ca_be_patient(c->ca, f->wait, f->text);
 		return true;
 	}
 	if (!c->tries++)
@@ -225,10 +225,11 @@ static bool nonce_was_refused(struct call *c, struct failure *f)
 	return false;
 }
 
-/* A plain "not there" is for whoever asked. */
-static bool is_plain_absence(const struct reply *r)
+/* A plain "not there" (or "no more", or "not twice") is for whoever asked. */
+static bool is_plain_refusal(const struct reply *r)
 {
-	return r->error == REPLY_OK && !*r->problem.type && (r->http == 404 || r->http == 410);
+	return r->error == REPLY_OK && !*r->problem.type &&
+	       (r->http == 404 || r->http == 409 || r->http == 410);
 }
 
 /* It met a CA that did not know the account's old key any more, or it may have. */
@@ -271,9 +272,12 @@ static bool is_to_wait(struct call *c, const struct reply *r)
 	failure_of(r, clock_wall(), &f);
 	if (nonce_was_refused(c, &f))
 		return true;
+	/* Renewal information is advice: without it all goes on as it was, and nobody waits for it. */
+	if (c->spec.kind == REQUEST_RENEWAL_INFO && f.class != FAILURE_NONE)
+		return false;
 	if (f.class == FAILURE_PROTOCOL && !is_of_certificate(c))
 		f.class = FAILURE_TRANSPORT;
-	if (f.class == FAILURE_BUSY || (f.class == FAILURE_TRANSPORT && !is_plain_absence(r)))
+	if (f.class == FAILURE_BUSY || (f.class == FAILURE_TRANSPORT && !is_plain_refusal(r)))
 		return try_again(c, r, &f);
 	if (!clock_is_right(c->ca, r) || has_moved(c, r))
 		return true;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "acme/client.h"
+#include "acme/job.h"
 #include "acme/seen.h"
 #include "acme/standing.h"
 #include "agent/base/clock.h"
@@ -47,13 +47,6 @@ void cert_note(struct cert *c, const char *reason, const char *text)
 	c->a->config.changed(c->webspace, c->a->config.data);
 }
 
-static time_t renewal_of(const struct cert *c)
-{
-	const struct record *r = cert_record(c);
-
-	return renew_at(&c->life, c->place.site, r->chosen, r->success);
-}
-
 /* Reads the live certificate. True: it is the CA's, and covers these names. */
 static bool read_live(struct cert *c, const char *const *names, size_t n)
 {
@@ -68,12 +61,30 @@ static bool read_live(struct cert *c, const char *const *names, size_t n)
 	return live.covers;
 }
 
+/*
+ * When the live certificate, which covers these names, is to be renewed for them alone. While it
+ * also covers names that are held back now, these are waited for, or a passing fault of DNS would
+ * take from them what they have.
+ */
+static time_t renewal_of(struct cert *c, size_t n)
+{
+	const struct record *r = cert_record(c);
+	time_t at = renew_at(&c->life, c->place.site, r->chosen, r->success);
+	time_t latest = renew_latest(&c->life);
+
+	if (n < c->want.n_names && at < latest && read_live(c, c->want.names, c->want.n_names)) {
+		at += renew_patience(&c->life);
+		return at < latest ? at : latest;
+	}
+	return at;
+}
+
 bool cert_needs(const struct cert *c, const char *const *names, size_t n)
 {
 	struct cert now = *c;
 
 	return !read_live(&now, names, n) || cert_record(c)->forced ||
-	       clock_wall() >= renewal_of(&now);
+	       clock_wall() >= renewal_of(&now, n);
 }
 
 bool cert_replaces(const struct cert *c)
@@ -134,13 +145,17 @@ static time_t first_release(const struct cert *c, time_t now)
 
 void cert_look(struct cert *c)
 {
-	const struct record *r = cert_record(c);
+	struct record *r = cert_record(c);
 	const char *active[WIRE_NAMES_MAX];
-	time_t now = clock_wall(), release = first_release(c, now);
-	size_t n = record_active(r, c->want.names, c->want.n_names, now, active);
-	bool good = n ? read_live(c, active, n) : read_live(c, c->want.names, c->want.n_names);
+	time_t now = clock_wall(), release;
+	size_t n;
+	bool good;
 
-	c->due = good && !r->forced ? renewal_of(c) : now;
+	record_mend_times(r, now);
+	release = first_release(c, now);
+	n = record_active(r, c->want.names, c->want.n_names, now, active);
+	good = n ? read_live(c, active, n) : read_live(c, c->want.names, c->want.n_names);
+	c->due = good && !r->forced ? renewal_of(c, n) : now;
 	if (n == 0)
 		c->due = release;
 	else if (release && release < c->due)
@@ -192,6 +207,20 @@ static void note_failure(struct cert *c, const struct failure *f)
 					 seen_text(SEEN_START, c->place.site));
 }
 
+/* An order that is over and came to nothing counts for less than a certificate. */
+static void return_spent(struct cert *c, const struct failure *f)
+{
+	const struct job *j = c->job;
+	struct order_record order;
+
+	if (!j->spent.n_names || (f && f->class == FAILURE_LIMITED))
+		return;
+	if (order_read(j->dir, &order) == 0)
+		order_clear(&order);
+	else
+		limits_return(&c->ca->limits, &j->spent);
+}
+
 /*
  * While there is none the condition says what is wrong, and the journal by it; of a renewal only we
  * do. Of the CA's own trouble the CA speaks, once for all.
@@ -206,6 +235,7 @@ static void tell_problem(struct cert *c, const struct failure *f)
 
 void cert_done(struct cert *c, const struct failure *f)
 {
+	return_spent(c, f);
 	if (f)
 		note_failure(c, f);
 	else

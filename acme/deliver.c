@@ -110,6 +110,7 @@ static void on_installed(struct job *j)
 	struct cert *c = j->cert;
 
 	remember(j);
+	j->spent.n_names = 0;
 	cert_save(c);
 	order_drop(j->dir);
 	c->ca->proven = true;

@@ -38,9 +38,9 @@ enum failure_scope {
 struct failure {
 	enum failure_class class;
 	enum failure_scope scope; /* of FAILURE_LIMITED and FAILURE_PAUSED */
-	char name[256];           /* SCOPE_NAME, SCOPE_DOMAIN: which; "": not said */
+	char name[256];           /* SCOPE_DOMAIN: which; "": not said */
 	time_t wait;              /* seconds that the CA asked for; 0: it did not say */
-	char text[480];           /* for a person: the CA's own sentence, or what went wrong */
+	char text[1200];          /* for a person: the CA's own sentence, or what went wrong */
 };
 
 /* now: for "retry after DATE" in a sentence. */

@@ -17,6 +17,8 @@ struct job {
 	int dir;                   /* of the certificate */
 	struct order_record order; /* its names are those that are ordered */
 	bool resumed;
+	struct limits_order
+		spent; /* that it has taken from the limits; no names: nothing. Borrows from order */
 
 	struct preflight *preflight;
 	struct program *program; /* makes a key */

@@ -46,14 +46,33 @@ time_t renew_in_window(time_t start, time_t end, uint64_t random)
 	return start + (time_t)(random % (uint64_t)(end - start));
 }
 
+/*
+ * A CA that always says "now", or whose certificates are old when they come, would have us renew
+ * without end. Half of what is left is waited for at most.
+ */
+static time_t soonest(const struct lifetime *l, time_t last_success)
+{
+	time_t tenth = length(l) / 10, half = (l->not_after - last_success) / 2;
+
+	if (last_success <= 0 || half <= 0)
+		return 0;
+	return last_success + (half < tenth ? half : tenth);
+}
+
 time_t renew_at(const struct lifetime *l, const char *name, time_t chosen, time_t last_success)
 {
 	time_t at = chosen ? chosen : renew_by_lifetime(l, name), latest = renew_latest(l);
 
-	/* A CA that always says "now" would have us renew without end. */
-	if (last_success && at < last_success + length(l) / 10)
-		at = last_success + length(l) / 10;
-	return at < latest ? at : latest;
+	if (at > latest)
+		at = latest;
+	return at > soonest(l, last_success) ? at : soonest(l, last_success);
+}
+
+time_t renew_patience(const struct lifetime *l)
+{
+	time_t part = length(l) / 20;
+
+	return part < DAY ? part : DAY;
 }
 
 time_t renew_ask_after(int64_t retry_after)

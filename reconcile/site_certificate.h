@@ -22,7 +22,7 @@ struct site_certificate {
 	/* For the resource: */
 	const char *
 		reason; /* not wanted: why, for the condition, static: "TermsNotAgreed", "Pending" … */
-	char text[300]; /* … in a sentence */
+	char text[1300]; /* … in a sentence */
 	const char
 		*differs; /* what has to be done something about: "names", "key"; NULL: nothing */
 	bool missing;     /* … there is none at all */
