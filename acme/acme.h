@@ -216,7 +216,8 @@ struct acme_standing {
 	bool whole;    /* … and none is held back */
 	char dir[600]; /* usable: where it lies, below state_dir/certs */
 	time_t ends;
-	const char *reason, *text; /* not whole: why; borrowed from the store's record */
+	const char *reason; /* not whole: why; static */
+	const char *text;   /* … in a sentence; borrowed from the store's record */
 };
 void acme_standing(struct store *s, const char *webspace, const struct acme_want *want, time_t now,
 		   struct acme_standing *ret);

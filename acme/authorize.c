@@ -374,6 +374,8 @@ static void on_fault(const struct reply *r, void *data)
 		return;
 	if (j->found_fault)
 		job_names_failed(j);
+	else if (j->fault.class != FAILURE_NONE)
+		job_failed(j, &j->fault);
 	else
 		job_fail_text(j, FAILURE_PROTOCOL,
 			      "the order became invalid, and no name is at fault");
@@ -399,5 +401,8 @@ void job_find_fault(struct job *j, const struct reply *order)
 		return;
 	}
 	j->found_fault = false;
+	j->fault = (struct failure){ .class = FAILURE_NONE };
+	if (*order->problem.type)
+		failure_of_problem(&order->problem, &j->fault);
 	ask_all(j, order, on_fault);
 }

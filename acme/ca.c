@@ -135,12 +135,13 @@ void ca_note(struct ca *ca, const char *reason, const char *why)
 {
 	autofree char *text = memory_printf("%s: %s", ca->origin, why);
 	struct table_entry *it;
+	time_t now = clock_wall();
 
 	table_each (&ca->a->owners, it) {
 		const struct owner *o = it->value;
 
 		for (size_t i = 0; i < o->n; i++)
-			if (o->certs[i]->ca == ca && o->certs[i]->job)
+			if (o->certs[i]->ca == ca && (o->certs[i]->job || o->certs[i]->due <= now))
 				cert_note(o->certs[i], reason, text);
 	}
 }

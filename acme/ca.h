@@ -122,7 +122,7 @@ bool ca_break(struct ca *ca, const char *why);
 /* It answers: what was only broken is open again. */
 void ca_mend(struct ca *ca);
 
-/* All that is under way with it is held up by this: their conditions say so. reason: static. */
+/* All that is under way with it, or would be, is held up by this: their conditions say so. */
 void ca_note(struct ca *ca, const char *reason, const char *why);
 
 /* Whether a new order may be begun now. False: why and until when (clock_usec; UINT64_MAX: until another ends). */

@@ -20,6 +20,7 @@
 
 #define NONCE_TRIES     10
 #define TRIES           4
+#define TRIES_ALONE     8 /* over a line that is bad, but carries the answers of others */
 #define BREAKS          6 /* of the CA, by one and the same call: some hours */
 #define TRY_AGAIN_FIRST (250 * USEC_PER_MSEC)
 #define SKEW_MAX        3600
@@ -179,6 +180,11 @@ static bool is_own_fault(const struct call *c, const struct reply *r)
 	return c->breaks >= BREAKS || c->ca->answered_usec > c->failed_usec;
 }
 
+static bool is_line_trouble(const struct reply *r)
+{
+	return r->error == REPLY_BROKEN;
+}
+
 /* Not at once, and signed anew. False: it has been tried often enough. */
 static bool try_again(struct call *c, const struct reply *r, const struct failure *f)
 {
@@ -190,7 +196,8 @@ static bool try_again(struct call *c, const struct reply *r, const struct failur
 	}
 	if (!c->tries++)
 		c->failed_usec = now;
-	if (c->tries < TRIES) {
+	if (c->tries < TRIES ||
+	    (c->tries < TRIES_ALONE && is_line_trouble(r) && is_own_fault(c, r))) {
 		c->not_before_usec = now + (TRY_AGAIN_FIRST << c->tries);
 		ca_note(c->ca, failure_reason(f->class), f->text);
 		return true;

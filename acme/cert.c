@@ -43,8 +43,7 @@ void cert_note(struct cert *c, const char *reason, const char *text)
 	    strcmp(r->problem, text) == 0)
 		return;
 	record_set_problem(r, reason, text);
-	if (c->job)
-		cert_save(c);
+	cert_save(c);
 	c->a->config.changed(c->webspace, c->a->config.data);
 }
 
@@ -191,19 +190,21 @@ static void note_failure(struct cert *c, const struct failure *f)
 	struct record *r = cert_record(c);
 	time_t now = clock_wall(), left = c->ends ? c->ends - now : 0;
 
+	/* Our own are counted apart: a CA's first is its first, however long nginx took to start. */
+	c->host_failures = f->class == FAILURE_HOST ? c->host_failures + 1 : 0;
 	if (f->class != FAILURE_LIMITED && !failure_is_of_ca(f->class)) {
-		r->failures++;
+		r->failures += f->class != FAILURE_HOST;
 		c->a->failed++;
 	}
 	/* That nginx does not answer is nothing to speak of while it is only starting. */
-	if (f->class != FAILURE_HOST || r->failures > STARTING_TRIES)
+	if (f->class != FAILURE_HOST || c->host_failures > STARTING_TRIES)
 		record_set_problem(r, failure_reason(f->class), f->text);
 	if (failure_is_of_ca(f->class))
 		return;
 	if (!r->failed_since)
 		r->failed_since = now;
-	r->next_try =
-		now + failure_wait(f, r->failures, left, seen_text(SEEN_START, c->place.site));
+	r->next_try = now + failure_wait(f, c->host_failures ? c->host_failures : r->failures, left,
+					 seen_text(SEEN_START, c->place.site));
 }
 
 /* An order that is over and came to nothing counts for less than a certificate. */

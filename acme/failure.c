@@ -200,23 +200,35 @@ time_t failure_wait(const struct failure *f, unsigned n, time_t left, uint64_t h
 	return spread > 0 ? wait - spread / 2 + (time_t)(hash % (uint64_t)spread) : wait;
 }
 
+static const char *const reasons[] = {
+	[FAILURE_NONE] = "Pending",
+	[FAILURE_NONCE] = "CaUnreachable",
+	[FAILURE_TRANSPORT] = "CaUnreachable",
+	[FAILURE_BUSY] = "CaBusy",
+	[FAILURE_LIMITED] = "RateLimited",
+	[FAILURE_NAMES] = "NotValidated",
+	[FAILURE_PAUSED] = "Paused",
+	[FAILURE_CERTIFICATE] = "Refused",
+	[FAILURE_ACCOUNT] = "AccountRefused",
+	[FAILURE_REPLACED] = "Pending",
+	[FAILURE_NOT_READY] = "Pending",
+	[FAILURE_PROTOCOL] = "CaMisbehaves",
+	[FAILURE_HOST] = "HostFault",
+};
+static const char *const more_reasons[] = { "ClockWrong", "NamesHeld" };
+
 const char *failure_reason(enum failure_class class)
 {
-	static const char *const reasons[] = {
-		[FAILURE_NONE] = "Pending",
-		[FAILURE_NONCE] = "CaUnreachable",
-		[FAILURE_TRANSPORT] = "CaUnreachable",
-		[FAILURE_BUSY] = "CaBusy",
-		[FAILURE_LIMITED] = "RateLimited",
-		[FAILURE_NAMES] = "NotValidated",
-		[FAILURE_PAUSED] = "Paused",
-		[FAILURE_CERTIFICATE] = "Refused",
-		[FAILURE_ACCOUNT] = "AccountRefused",
-		[FAILURE_REPLACED] = "Pending",
-		[FAILURE_NOT_READY] = "Pending",
-		[FAILURE_PROTOCOL] = "CaMisbehaves",
-		[FAILURE_HOST] = "HostFault",
-	};
-
 	return reasons[class];
+}
+
+const char *failure_word(const char *text)
+{
+	for (size_t i = 0; text && i < ELEMENTS(reasons); i++)
+		if (strcmp(reasons[i], text) == 0)
+			return reasons[i];
+	for (size_t i = 0; text && i < ELEMENTS(more_reasons); i++)
+		if (strcmp(more_reasons[i], text) == 0)
+			return more_reasons[i];
+	return reasons[FAILURE_NONE];
 }

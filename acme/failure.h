@@ -59,3 +59,5 @@ time_t failure_wait(const struct failure *f, unsigned n, time_t left, uint64_t h
 
 /* "NotPointedHere" …: a CamelCase word for the condition. */
 const char *failure_reason(enum failure_class class);
+/* The same word as a static text, for a condition keeps it longer than any record; an unknown one, or NULL: "Pending". */
+const char *failure_word(const char *text);

@@ -74,11 +74,16 @@ void job_fail_text(struct job *j, enum failure_class class, const char *format, 
 	job_fail(j, &f);
 }
 
-/* A CA may spell a name its own way. */
+/* A CA may spell a name its own way: in capitals, or with a dot at its end. */
 const char *job_name(const struct job *j, const char *name)
 {
+	size_t len = strlen(name);
+
+	if (len > 1 && name[len - 1] == '.')
+		len--;
 	for (size_t i = 0; i < j->order.n_names; i++)
-		if (strcasecmp(j->order.names[i], name) == 0)
+		if (strlen(j->order.names[i]) == len &&
+		    strncasecmp(j->order.names[i], name, len) == 0)
 			return j->order.names[i];
 	return NULL;
 }
@@ -232,7 +237,8 @@ static void on_preflight(const struct verdict *verdicts, size_t n, void *data)
 		    (verdicts[i].kind == VERDICT_GOOD || !hold_by(cert_record(c), &verdicts[i])))
 			good.items[good.count++] = verdicts[i].name;
 	set_names(j, good.items, good.count);
-	preflight_drop(take_ptr(j->preflight)); /* and the names in good with it */
+	preflight_drop(take_ptr(j->preflight));
+	/* By the job's own texts: those of the verdicts are gone. */
 	if (j->order.n_names &&
 	    cert_needs(c, (const char *const *)j->order.names, j->order.n_names))
 		job_order(j);

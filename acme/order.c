@@ -110,35 +110,40 @@ void job_doubt_order(struct job *j)
 		order_drop(j->dir);
 }
 
+void job_failed(struct job *j, const struct failure *f)
+{
+	struct failure mine = *f;
+	bool is_limit = f->class == FAILURE_LIMITED || f->class == FAILURE_PAUSED;
+
+	if (is_limit)
+		keep_limit(j, f);
+	else if (f->class == FAILURE_NAMES)
+		hold_all(j, f);
+	if (f->class == FAILURE_NAMES || (is_limit && f->scope == SCOPE_NAME)) {
+		job_names_failed(j);
+		return;
+	}
+	if (f->class == FAILURE_NONE || f->class == FAILURE_TRANSPORT)
+		mine.class = FAILURE_PROTOCOL;
+	job_fail(j, &mine);
+}
+
 void job_refused(struct job *j, const struct reply *r)
 {
 	struct failure f;
 
 	failure_of(r, clock_wall(), &f);
-	if (f.class == FAILURE_LIMITED || f.class == FAILURE_PAUSED) {
-		keep_limit(j, &f);
-		if (f.scope == SCOPE_NAME)
-			job_names_failed(j);
+	if (f.class == FAILURE_LIMITED || f.class == FAILURE_PAUSED || f.class == FAILURE_ACCOUNT) {
+		job_failed(j, &f); /* which says nothing of the order */
+	} else if (hold_by_subproblems(j, r)) {
+		job_names_failed(j);
+	} else {
+		if (*r->problem.type)
+			order_drop(j->dir);
 		else
-			job_fail(j, &f);
-		return;
+			job_doubt_order(j);
+		job_failed(j, &f);
 	}
-	if (hold_by_subproblems(j, r)) {
-		job_names_failed(j);
-		return;
-	}
-	if (f.class == FAILURE_NAMES) {
-		hold_all(j, &f);
-		job_names_failed(j);
-		return;
-	}
-	if (!*r->problem.type)
-		job_doubt_order(j);
-	else if (f.class != FAILURE_ACCOUNT)
-		order_drop(j->dir);
-	if (f.class == FAILURE_NONE || f.class == FAILURE_TRANSPORT)
-		f.class = FAILURE_PROTOCOL;
-	job_fail(j, &f);
 }
 
 /* Ordering ------------------------------------------------------------------ */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "acme/failure.h"
 #include "acme/record.h"
 #include "acme/store.h"
 #include "acme/wire.h"
@@ -40,7 +41,7 @@ static bool is_in_date(const struct certificate *live, time_t now)
 
 static void why_not(const struct record *r, struct acme_standing *ret)
 {
-	ret->reason = r->reason ? r->reason : "Pending";
+	ret->reason = failure_word(r->reason);
 	ret->text = r->problem ? r->problem : "the CA has not issued it yet";
 }
 
