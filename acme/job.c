@@ -237,8 +237,7 @@ static void on_preflight(const struct verdict *verdicts, size_t n, void *data)
 		    (verdicts[i].kind == VERDICT_GOOD || !hold_by(cert_record(c), &verdicts[i])))
 			good.items[good.count++] = verdicts[i].name;
 	set_names(j, good.items, good.count);
-	preflight_drop(take_ptr(j->preflight));
-	/* By the job's own texts: those of the verdicts are gone. */
+	preflight_drop(take_ptr(j->preflight)); /* and the names in good with it */
 	if (j->order.n_names &&
 	    cert_needs(c, (const char *const *)j->order.names, j->order.n_names))
 		job_order(j);

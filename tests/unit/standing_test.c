@@ -122,13 +122,13 @@ static void names_that_lack_make_it_less_unless_they_are_held_back(void **state)
 	assert_string_equal(standing(NOW + 61), "usable");
 }
 
-static void in_its_time_alone_it_is_of_use(void **state)
+static void out_of_date_it_is_of_use_still_but_not_good(void **state)
 {
 	(void)state;
 	install(SITE, 2);
 	(void)note(CA, "p256");
-	assert_string_equal(standing(NOW + 400 * DAY), "Pending");
-	assert_string_equal(standing(NOW - 400 * DAY), "Pending");
+	assert_string_equal(standing(NOW + 400 * DAY), "usable");
+	assert_string_equal(standing(NOW - 400 * DAY), "usable");
 }
 
 static void the_reason_outlives_the_record(void **state)
@@ -171,7 +171,7 @@ int main(void)
 		CASE(nothing_and_an_internal_one_are_of_no_use),
 		CASE(only_what_the_record_is_about_is_of_the_wanted_ca),
 		CASE(names_that_lack_make_it_less_unless_they_are_held_back),
-		CASE(in_its_time_alone_it_is_of_use),
+		CASE(out_of_date_it_is_of_use_still_but_not_good),
 		CASE(the_reason_outlives_the_record),
 		CASE(another_place_s_certificate_stands_in_if_it_is_good_for_all_names),
 	};
