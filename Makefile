@@ -22,7 +22,7 @@ HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -I$B/gen -DVERSION=\"$(VERSION)\" $(WARNINGS) $(HARDENING) \
 	$(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS) $(SANITIZE)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(SANITIZE)
-LIBS = $(shell pkg-config --libs $(PACKAGES)) -linotifytools
+LIBS = $(shell pkg-config --libs $(PACKAGES)) -linotifytools -lresolv
 LIBS_ONCE := $(LIBS)
 
 SOURCES := $(sort $(shell find agent watchers renderers acme reconcile -name '*.c'))

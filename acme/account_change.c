@@ -1,7 +1,9 @@
 /*
  * Changes of the account that only a person asks for: another key (RFC 8555,
- * 7.3.5), and its end (7.3.6). The new key is on disk before the CA hears of it:
- * should we end in between, the CA is asked which of the two it knows.
+ * 7.3.5), and its end (7.3.6). The new key is on disk before the CA hears of it.
+ * Whenever it is not certain which of the two the CA knows, because we ended in
+ * between or an answer was lost, it is asked; until then nothing is signed, and
+ * no key is thrown away.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,33 +19,56 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 
-int account_take_key(struct ca *ca, struct key *k, struct err *e)
+/* The new key is the account's from now on. */
+static int take_next(struct ca *ca, struct err *e)
 {
-	if (renameat(ca->dir, "next.key", ca->dir, "account.key") < 0) {
-		key_free(k);
+	if (renameat(ca->dir, "next.key", ca->dir, "account.key") < 0)
 		return err_sys(e, "take the new key of the account");
-	}
 	key_free(ca->key);
-	ca->key = k;
-	return jws_thumbprint(k, ca->thumbprint, e);
+	ca->key = take_ptr(ca->next_key);
+	ca->key_number++;
+	return jws_thumbprint(ca->key, ca->thumbprint, e);
+}
+
+/* Only this word of the CA says that it does not know the new key. */
+static bool is_unknown(const struct reply *r)
+{
+	return reply_is_bad(r) && strcmp(r->problem.type, "accountDoesNotExist") == 0;
+}
+
+static void drop_next(struct ca *ca)
+{
+	key_free(take_ptr(ca->next_key));
+	(void)unlinkat(ca->dir, "next.key", 0);
+}
+
+static void tell_changed(const struct ca *ca)
+{
+	acme_tell(ca->a, ACME_ACCOUNT, NULL,
+		  "%s: our account has another key; nginx answers for it after the next start of "
+		  "the agent, until then by files",
+		  ca->origin);
 }
 
 /* It comes first, and is asked without an account. */
 static void on_settled(const struct reply *r, void *data)
 {
 	struct ca *ca = data;
-	struct key *next = take_ptr(ca->next_key);
 	struct err e = { 0 };
 
 	ca->account_known = KNOWN_NOT;
-	if (reply_is_bad(r)) {
-		key_free(next);
-		(void)unlinkat(ca->dir, "next.key", 0);
-	} else if (account_take_key(ca, next, &e) < 0) {
+	if (is_unknown(r)) {
+		drop_next(ca);
+	} else if (reply_is_bad(r)) {
+		account_refuse(ca, r->problem.detail);
+		return;
+	} else if (take_next(ca, &e) < 0) {
 		account_refuse(ca, e.text);
-	} else if (ca_owns(ca, r->location)) {
+		return;
+	} else {
+		tell_changed(ca);
 		free(ca->kid);
-		ca->kid = memory_dup(r->location);
+		ca->kid = ca_owns(ca, r->location) ? memory_dup(r->location) : NULL;
 	}
 	if (ca->kid) {
 		ca->account_known = KNOWN_YES;
@@ -66,52 +91,82 @@ void account_settle_key(struct ca *ca)
 
 /* Another key --------------------------------------------------------------------------- */
 
+static void tell_refusal(const struct ca *ca, const struct reply *r)
+{
+	acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: no other key for the account: %s: %s", ca->origin,
+		  r->problem.type, r->problem.detail);
+}
+
 static void on_changed(const struct reply *r, void *data)
 {
 	struct ca *ca = data;
-	struct key *next = take_ptr(ca->next_key);
 	struct err e = { 0 };
 
 	if (reply_is_bad(r)) {
-		key_free(next);
-		(void)unlinkat(ca->dir, "next.key", 0);
-		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: the account keeps its key: %s: %s",
-			  ca->origin, r->problem.type, r->problem.detail);
+		/* If this is the second time, for an answer was lost, it may have changed it the first time. */
+		tell_refusal(ca, r);
+		ca->account_known = KNOWN_NOT;
+		account_begin(ca);
 		return;
 	}
-	if (account_take_key(ca, next, &e) < 0) {
+	if (take_next(ca, &e) < 0) {
 		account_refuse(ca, e.text);
 		return;
 	}
+	ca->account_known = KNOWN_YES;
 	account_save(ca);
-	acme_tell(ca->a, ACME_ACCOUNT, NULL,
-		  "%s: our account has another key; nginx answers for it after the next start of "
-		  "the agent, until then by files",
-		  ca->origin);
+	tell_changed(ca);
+	ca_go_on(ca);
 }
 
-static int change_key(struct ca *ca, struct err *e)
+static int send_change(struct ca *ca, struct err *e)
 {
 	autobuf struct buf payload = { 0 };
 	const char *url = ca->resources[RESOURCE_KEY_CHANGE];
-	int r;
+	int r = url ? 0 : err_set(e, EOPNOTSUPP, "it changes no keys");
 
-	if (ca->account_known != KNOWN_YES || ca->next_key || !url)
-		return err_set(e, EAGAIN, "%s: not in touch with the CA yet, or it changes no keys",
-			       ca->origin);
-	r = key_new(KEY_P256, &ca->next_key, e);
+	if (r == 0)
+		r = key_new(KEY_P256, &ca->next_key, e);
 	if (r == 0)
 		r = account_key_put(ca->dir, "next.key", ca->next_key, e);
 	if (r == 0)
 		r = jws_key_change(ca->key, ca->next_key, ca->kid, url, &payload, e);
 	if (r < 0) {
-		key_free(take_ptr(ca->next_key));
+		drop_next(ca);
 		return r;
 	}
+	ca->account_known = KNOWN_ASKED;
 	(void)ca_call(ca, &(struct call_spec){ .kind = REQUEST_PLAIN,
 					       .resource = RESOURCE_KEY_CHANGE,
 					       .payload = buf_text(&payload),
+					       .about_account = true,
 					       .fn = on_changed,
+					       .data = ca });
+	return 0;
+}
+
+static void on_asked_before_change(const struct reply *r, void *data)
+{
+	struct ca *ca = data;
+	struct err e = { 0 };
+
+	if (reply_is_bad(r))
+		tell_refusal(ca, r);
+	else if (!ca->next_key && ca->account_known == KNOWN_YES && send_change(ca, &e) < 0)
+		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: no other key for the account: %s",
+			  ca->origin, e.text);
+}
+
+/* First a look at the account: so the directory is known, and the account is as we think. */
+static int change_key(struct ca *ca, struct err *e)
+{
+	if (!ca->kid || account_is_refused(ca))
+		return err_set(e, EAGAIN, "%s: we have no account there that is in order",
+			       ca->origin);
+	(void)ca_call(ca, &(struct call_spec){ .kind = REQUEST_ACCOUNT,
+					       .url = ca->kid,
+					       .about_account = true,
+					       .fn = on_asked_before_change,
 					       .data = ca });
 	return 0;
 }
@@ -179,6 +234,7 @@ static int deactivate(struct ca *ca, struct err *e)
 	(void)ca_call(ca, &(struct call_spec){ .kind = REQUEST_ACCOUNT,
 					       .url = ca->kid,
 					       .payload = "{\"status\":\"deactivated\"}",
+					       .about_account = true,
 					       .fn = on_deactivated,
 					       .data = ca });
 	return 0;

@@ -116,6 +116,7 @@ struct record {
 	char *issuer, *serial, *ari, *key; /* key: "p256", "rsa2048" … */
 	char *order;                       /* the URL of the order that it came by */
 	time_t success;                    /* when it was installed */
+	char *wanted; /* a hash of how it was wanted when the next five were written */
 
 	unsigned failures;      /* in a row */
 	time_t next_try;        /* not before; 0: at any time */
@@ -218,6 +219,13 @@ struct acme_standing {
 };
 void acme_standing(struct store *s, const char *webspace, const struct acme_want *want, time_t now,
 		   struct acme_standing *ret);
+
+/*
+ * Another certificate of this webspace (or of ACME_HOST) that is good for all these names: from
+ * before it was wanted elsewhere. -ENOENT: there is none.
+ */
+int acme_stand_in(struct store *s, const char *webspace, const char *const *names, size_t n,
+		  time_t now, char ret_dir[static 600]);
 
 struct acme;
 /* Everything in config is copied but loop and store. */

@@ -106,8 +106,10 @@ static void on_proved(struct job *j, const struct reply *r)
 {
 	if (r->status == STATUS_READY)
 		job_finalize(j);
-	else if (r->status == STATUS_PROCESSING || r->status == STATUS_VALID)
+	else if (r->status == STATUS_PROCESSING)
 		job_await_certificate(j, r->retry_after);
+	else if (r->status == STATUS_VALID)
+		job_download(j, r);
 	else
 		job_find_fault(j, r);
 }
@@ -231,12 +233,6 @@ static void prove_by_dns(struct authorization *z)
 	struct acme *a = z->job->cert->a;
 	struct err e = { 0 };
 
-	if (!a->hooks) {
-		job_fail_text(z->job, FAILURE_CERTIFICATE,
-			      "%s%s can only be proved by dns-01, and acme.dns_hook is not set",
-			      z->wildcard ? "*." : "", z->name);
-		return;
-	}
 	if (jws_dns_01(z->token, z->job->cert->ca->thumbprint, z->value, &e) < 0) {
 		job_fail_text(z->job, FAILURE_PROTOCOL, "%s", e.text);
 		return;

@@ -46,8 +46,10 @@ struct ca {
 	size_t n_caa_identities, n_profiles;
 	bool eab_required;
 
-	struct key *key, *next_key; /* next_key: a change to it was in flight; NULL: none was */
+	struct key *key,
+		*next_key; /* next_key: a change to it is in flight, or was when we ended */
 	char thumbprint[44];
+	unsigned key_number; /* of the keys that it has had since our start */
 	enum known account_known;
 	char *kid;
 	bool deactivated;
@@ -93,6 +95,7 @@ struct call_spec {
 	const char *payload; /* NULL: POST-as-GET */
 	bool with_key;       /* signed as the key, not as the account: for newAccount */
 	struct key *key;     /* … another one than the account's; NULL: that. Borrowed */
+	bool about_account;  /* a refusal is for whoever asked: it holds no certificate up */
 	bool unsigned_get;
 	void (*fn)(const struct reply *reply, void *data);
 	void *data;
@@ -152,7 +155,5 @@ void account_refuse(struct ca *ca, const char *why);
 bool account_is_refused(const struct ca *ca);
 /* A key change was in flight when we ended: which of the two keys the CA knows is asked first. */
 void account_settle_key(struct ca *ca);
-/* The new key is the account's from now on. Takes it. */
-int account_take_key(struct ca *ca, struct key *k, struct err *e);
 /* It was forgotten at the CA: made again with the same key, once an hour at most. */
 bool account_repair(struct ca *ca);

@@ -76,6 +76,7 @@ static void update_contacts(struct ca *ca)
 	(void)ca_call(ca, &(struct call_spec){ .kind = REQUEST_ACCOUNT,
 					       .url = ca->kid,
 					       .payload = payload,
+					       .about_account = true,
 					       .fn = on_updated,
 					       .data = ca });
 }

@@ -34,7 +34,7 @@ struct call {
 	uint64_t round;        /* of the last look at it */
 	uint64_t sent_usec, not_before_usec;
 	uint64_t failed_usec; /* first, since it was last given up; 0: it has not */
-	unsigned tries, breaks, nonce_tries;
+	unsigned tries, breaks, nonce_tries, key_number;
 	bool moved; /* its address was asked for again */
 };
 
@@ -44,7 +44,7 @@ struct call {
 static bool goes_first(const struct call *c)
 {
 	return c->spec.with_key || c->spec.resource == RESOURCE_DIRECTORY ||
-	       c->spec.resource == RESOURCE_NEW_NONCE;
+	       c->spec.resource == RESOURCE_NEW_NONCE || c->spec.resource == RESOURCE_KEY_CHANGE;
 }
 
 static bool needs_nonce(const struct call *c)
@@ -224,6 +224,15 @@ static bool is_plain_absence(const struct reply *r)
 	return r->error == REPLY_OK && !*r->problem.type && (r->http == 404 || r->http == 410);
 }
 
+/* It met a CA that did not know the account's old key any more, or it may have. */
+static bool key_was_changed(const struct call *c, const struct reply *r)
+{
+	if (!reply_is_bad(r) || c->spec.with_key || c->spec.unsigned_get ||
+	    c->spec.resource == RESOURCE_KEY_CHANGE)
+		return false;
+	return c->ca->next_key || c->key_number != c->ca->key_number;
+}
+
 /* What the directory names is not there any more: it may name another by now. */
 static bool has_moved(struct call *c, const struct reply *r)
 {
@@ -262,7 +271,9 @@ static bool is_to_wait(struct call *c, const struct reply *r)
 	if (!clock_is_right(c->ca, r) || has_moved(c, r))
 		return true;
 	count_answer(c);
-	if (f.class != FAILURE_ACCOUNT || c->spec.with_key)
+	if (key_was_changed(c, r))
+		return true;
+	if (f.class != FAILURE_ACCOUNT || c->spec.with_key || c->spec.about_account)
 		return false;
 	if (strcmp(r->problem.type, "accountDoesNotExist") == 0 && account_repair(c->ca))
 		return true;
@@ -312,6 +323,7 @@ static void send_signed(struct call *c, const char *url, char *nonce)
 	};
 	struct err e = { 0 };
 
+	c->key_number = ca->key_number;
 	if (jws_sign(&jws, &body, &e) == 0) {
 		send_call(c, url, buf_text(&body));
 		return;
@@ -334,6 +346,13 @@ static char *url_of(const struct call *c)
 	return memory_printf("%s%s", resource, c->spec.url ? c->spec.url : "");
 }
 
+/* Not while the account's key is being changed, but for that very change. */
+static bool may_sign(const struct call *c)
+{
+	return c->spec.with_key || c->ca->account_known == KNOWN_YES ||
+	       (c->spec.resource == RESOURCE_KEY_CHANGE && c->ca->kid);
+}
+
 /* False: what it lacks, others lack as well; it has been asked for. */
 static bool go(struct call *c)
 {
@@ -350,7 +369,7 @@ static bool go(struct call *c)
 		answer_not_there(c);
 	} else if (!needs_nonce(c)) {
 		send_call(c, url, NULL);
-	} else if (!c->spec.with_key && ca->account_known != KNOWN_YES) {
+	} else if (!may_sign(c)) {
 		account_begin(ca);
 		return false;
 	} else if ((nonce = nonce_take(ca))) {

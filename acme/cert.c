@@ -3,11 +3,13 @@
  * and what came of the last try. What is decided here is decided from the
  * certificate itself and its record; nothing is remembered that could differ.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "acme/client.h"
+#include "acme/seen.h"
 #include "acme/standing.h"
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
@@ -221,4 +223,29 @@ void cert_forgive(struct cert *c)
 	r->failures = 0;
 	r->next_try = r->failed_since = 0;
 	record_set_problem(r, NULL, NULL);
+}
+
+static uint64_t hash_of(const struct cert *c)
+{
+	const struct acme_want *w = &c->want;
+	const uint64_t numbers[] = { w->key, w->dns_01, (uint64_t)w->key_lifetime };
+	uint64_t hash = seen_names(w->names, w->n_names);
+
+	hash = seen_text(hash, w->directory);
+	hash = seen_text(hash, w->profile);
+	hash = seen_text(hash, w->preferred_chain);
+	hash = seen_text(hash, c->a->config.hook);
+	return seen_bytes(hash, numbers, sizeof numbers);
+}
+
+void cert_compare(struct cert *c)
+{
+	struct record *r = cert_record(c);
+	char wanted[17];
+
+	snprintf(wanted, sizeof wanted, "%016" PRIx64, hash_of(c));
+	if (r->wanted && strcmp(r->wanted, wanted) == 0)
+		return;
+	cert_forgive(c);
+	record_set_text(&r->wanted, wanted);
 }

@@ -86,8 +86,10 @@ void acme_take_turn(struct acme *a);
 void cert_look(struct cert *c);
 /* The condition says something else now. */
 void cert_note(struct cert *c, const char *reason, const char *text);
-/* It is wanted in another way: what was wrong before does not hold it back. */
+/* What was wrong before does not hold it back. */
 void cert_forgive(struct cert *c);
+/* … if it is wanted in another way than then. */
+void cert_compare(struct cert *c);
 /* The job is done, well or not: it ends, and the record is on disk. f: NULL: well. */
 void cert_done(struct cert *c, const struct failure *f);
 /* The certificate's directory, made if need be: a descriptor, or -errno. */

@@ -18,13 +18,13 @@
 
 #define LONGEST_USEC   (900 * USEC_PER_SEC) /* of a job's waiting for one thing */
 #define ASK_WINDOW_MAX 21600
+#define FINALIZED_MAX  3
 
 /* Looking at the order ------------------------------------------------------------ */
 
 static bool is_decided(enum wait_kind what, enum acme_status status)
 {
-	return status != STATUS_PENDING &&
-	       (what == WAIT_VALIDATION || (status != STATUS_READY && status != STATUS_PROCESSING));
+	return status != STATUS_PENDING && (what == WAIT_VALIDATION || status != STATUS_PROCESSING);
 }
 
 static void look(struct job *j);
@@ -218,6 +218,12 @@ static void on_made(struct job *j, const struct reply *r)
 {
 	if (r->status == STATUS_VALID)
 		job_download(j, r);
+	else if (r->status == STATUS_READY && j->finalized < FINALIZED_MAX)
+		job_finalize(j); /* what we asked for never got there */
+	else if (r->status == STATUS_READY)
+		job_fail_text(j, FAILURE_PROTOCOL,
+			      "the order was finalized %u times and waits for it again",
+			      j->finalized);
 	else
 		job_find_fault(j, r);
 }
@@ -229,7 +235,7 @@ void job_await_certificate(struct job *j, int64_t retry_after)
 
 static void on_finalized(struct job *j, const struct reply *r)
 {
-	/* An answer was lost, and this is the second time that we ask. */
+	/* An answer was lost, and this is the second time that we ask; or the CA is not so far. */
 	if (strcmp(r->problem.type, "orderNotReady") == 0)
 		job_await_certificate(j, r->retry_after);
 	else if (reply_is_bad(r))
@@ -256,6 +262,7 @@ static void send_request(struct job *j)
 		job_fail_text(j, FAILURE_HOST, "%s", e.text);
 		return;
 	}
+	j->finalized++;
 	json_put_text(payload, "csr", buf_text(&csr));
 	text = json_write(payload, false);
 	job_call(j,

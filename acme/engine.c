@@ -301,12 +301,12 @@ static void owner_want(struct acme *a, struct owner *o, const char *webspace,
 	if (at) {
 		cert_free(*at);
 		*at = c;
-		cert_forgive(c);
 	} else {
 		o->certs = memory_resize(o->certs, o->n + 1, sizeof *o->certs);
 		o->certs[o->n++] = c;
 	}
 	c->wanted = true;
+	cert_compare(c);
 	cert_look(c);
 }
 
@@ -348,6 +348,8 @@ void acme_look(struct acme *a)
 {
 	struct table_entry *it;
 
+	table_each (&a->cas, it)
+		ca_go_on(it->value);
 	table_each (&a->owners, it) {
 		const struct owner *o = it->value;
 

@@ -211,7 +211,7 @@ static int put_group(const struct row *row, size_t n, const void *from, const vo
 
 	(void)whole;
 	if (r == 0 && ret->len == start + sizeof(struct field))
-		ret->len = start; /* it said nothing */
+		buf_cut(ret, start); /* it said nothing */
 	return r;
 }
 

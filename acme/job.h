@@ -26,7 +26,7 @@ struct job {
 	void (*after_call)(struct job *j, const struct reply *r);
 	struct loop_source *timer;
 	void (*after_wait)(struct job *j);
-	unsigned polls;
+	unsigned polls, finalized;
 	uint64_t began_usec, looked_usec, too_early_usec; /* waiting for the order to get on */
 	enum wait_kind waiting;
 	void (*after_poll)(struct job *j, const struct reply *r);

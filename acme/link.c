@@ -269,8 +269,11 @@ static void read_replies(struct link *l, size_t max)
 	l->reading = true;
 	for (size_t i = 0; i < max && l->on_line; i++) {
 		n = recv(l->line, l->packet, sizeof(l->packet), MSG_DONTWAIT);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		if (n < 0 && errno == EAGAIN)
 			break;
+		/* It ended without having read everything. What it said is still to come. */
+		if (n < 0 && errno == ECONNRESET)
+			continue;
 		if (n <= 0)
 			kill_worker(l, "it closed the line");
 		else if (!take_reply(l, (size_t)n))

@@ -321,7 +321,27 @@ static void key_begin(struct job *j)
 		key_make(j);
 }
 
+/* A CA is asked for no other profiles than those in its directory (draft-ietf-acme-profiles, 3). */
+static bool has_profile(struct job *j)
+{
+	const struct ca *ca = j->cert->ca;
+	const char *wanted = j->cert->want.profile;
+	autobuf struct buf known = { 0 };
+
+	for (size_t i = 0; i < ca->n_profiles; i++) {
+		if (strcmp(ca->profiles[i], wanted) == 0)
+			return true;
+		buf_printf(&known, "%s%s", i ? ", " : "", ca->profiles[i]);
+	}
+	if (!*wanted)
+		return true;
+	job_fail_text(j, FAILURE_CERTIFICATE, "the CA has no profile %s (it has: %s)", wanted,
+		      known.len ? buf_text(&known) : "none");
+	return false;
+}
+
 void job_order(struct job *j)
 {
-	key_begin(j);
+	if (has_profile(j))
+		key_begin(j);
 }

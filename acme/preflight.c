@@ -270,9 +270,22 @@ static void look_at_caa(struct preflight *p, size_t name)
 
 /* --------------------------------------------------------------------------- */
 
+static bool is_by_dns(const struct preflight *p, size_t name)
+{
+	return p->dns_01 || strncmp(p->verdicts[name].name, "*.", 2) == 0;
+}
+
+static void look_for_hook(struct preflight *p, size_t name)
+{
+	if (is_by_dns(p, name) && !p->a->hooks)
+		against(p, name, VERDICT_HOOK,
+			"only dns-01 can prove %s, and acme.dns_hook is not set",
+			p->verdicts[name].name);
+}
+
 static void look_at(struct preflight *p, size_t name)
 {
-	bool dns_01 = p->dns_01 || strncmp(p->verdicts[name].name, "*.", 2) == 0;
+	bool dns_01 = is_by_dns(p, name);
 
 	if (!dns_01 && *p->a->config.thumbprint)
 		look_at_listeners(p, name);
@@ -295,9 +308,11 @@ struct preflight *preflight_begin(struct ca *ca, const char *const *names, size_
 	p->none = loop_timer(ca->a->config.loop, UINT64_MAX, done, p);
 	for (size_t i = 0; i < n; i++)
 		p->verdicts[i].name = memory_dup(names[i]);
-	if (ca->a->config.preflight != ACME_LOOK_OFF)
-		for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		look_for_hook(p, i);
+		if (ca->a->config.preflight != ACME_LOOK_OFF && p->verdicts[i].kind == VERDICT_GOOD)
 			look_at(p, i);
+	}
 	if (p->n_open == 0)
 		loop_timer_set(p->none, clock_usec());
 	return p;

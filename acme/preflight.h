@@ -8,6 +8,7 @@ enum verdict_kind {
 	VERDICT_LISTENER, /* our own nginx does not answer as it should */
 	VERDICT_DNS,      /* no address, or none of ours (strict) */
 	VERDICT_CAA,
+	VERDICT_HOOK, /* there is no program for dns-01 */
 };
 
 struct verdict {

@@ -34,6 +34,7 @@ static const struct text_row texts[] = {
 	{ "serial", offsetof(struct record, serial) },
 	{ "ari", offsetof(struct record, ari) },
 	{ "key", offsetof(struct record, key) },
+	{ "wanted", offsetof(struct record, wanted) },
 	{ "order", offsetof(struct record, order) },
 	{ "reason", offsetof(struct record, reason) },
 	{ "problem", offsetof(struct record, problem) },

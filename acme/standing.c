@@ -4,11 +4,18 @@
  */
 #include "acme/standing.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "acme/record.h"
+#include "acme/store.h"
 #include "acme/wire.h"
+#include "agent/base/own.h"
+#include "agent/base/path.h"
 
 bool standing_is_of_ca(const struct record *r, const struct certificate *live,
 		       const char *directory, enum key_type key)
@@ -50,4 +57,34 @@ void acme_standing(struct store *s, const char *webspace, const struct acme_want
 	ret->ends = live.not_after;
 	ret->good = live.covers && standing_is_of_ca(r, &live, want->directory, want->key);
 	ret->whole = ret->good && !held;
+}
+
+static DIR *open_places(const struct store *s, const char *webspace)
+{
+	int fd = s->certs < 0 ? -1 : path_open(s->certs, webspace, O_RDONLY | O_DIRECTORY, NULL);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
+}
+
+int acme_stand_in(struct store *s, const char *webspace, const char *const *names, size_t n,
+		  time_t now, char ret_dir[static 600])
+{
+	DIR *places = open_places(s, webspace);
+	const struct dirent *place;
+	int r = -ENOENT;
+
+	while (r < 0 && places && (place = readdir(places))) {
+		struct certificate live;
+
+		if (place->d_name[0] != '.' &&
+		    store_read(s, webspace, place->d_name, names, n, &live, NULL) == 0 &&
+		    is_usable(&live, now) && live.covers)
+			r = store_current(s, webspace, place->d_name, ret_dir);
+	}
+	if (places)
+		closedir(places);
+	return r;
 }

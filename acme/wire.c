@@ -118,7 +118,7 @@ static int encode(const struct shape *shape, struct header header, const void *f
 	if (r == 0 && ret->len - start > WIRE_MAX)
 		r = -EMSGSIZE;
 	if (r < 0)
-		ret->len = start;
+		buf_cut(ret, start);
 	return r;
 }
 

@@ -91,6 +91,24 @@ static bool take_standing(const struct look *l, const struct site_want *w,
 	return true;
 }
 
+/* One that was wanted for other sites, or under another name, and still is good for these names. */
+static bool take_another(const struct look *l, struct site_certificate *ret)
+{
+	const struct text_list *names = &l->site->names;
+
+	if (ret->installed && !l->live.internal)
+		return false;
+	if (acme_stand_in(l->store, l->webspace->name, names->items, names->count, l->now,
+			  ret->dir) < 0 &&
+	    acme_stand_in(l->store, ACME_HOST, names->items, names->count, l->now, ret->dir) < 0)
+		return false;
+	ret->installed = true;
+	ret->differs = NULL;
+	ret->missing = false;
+	ret->renew_at = 0;
+	return true;
+}
+
 /* While there is nothing better an internal one stands in, and is kept in order. */
 static void look_acme(const struct look *l, struct site_certificate *ret)
 {
@@ -99,7 +117,8 @@ static void look_acme(const struct look *l, struct site_certificate *ret)
 
 	if (site_want(l->host, l->webspace, l->site, &a, &w) && take_standing(l, &w, ret))
 		return;
-	find_age(l, ret);
+	if (!take_another(l, ret))
+		find_age(l, ret);
 	if (!l->host->acme.agree_tos)
 		wait_for(ret, "TermsNotAgreed",
 			 "the CA issues nothing before its terms are agreed to: set acme.agree_tos "

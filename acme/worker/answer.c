@@ -49,7 +49,7 @@ static void read_head(const struct http_answer *a, int64_t now, struct arena *ar
 }
 
 /* Nothing but its head, and what is wrong. */
-static void broken(struct reply *ret, const char *text)
+static void odd(struct reply *ret, const char *text)
 {
 	struct reply head = *ret;
 
@@ -72,7 +72,10 @@ static void read_object(const struct request *request, const struct http_answer 
 
 	if (json_parse(a->body, a->body_len, &j, &e) < 0 ||
 	    object_read(request->kind, j, arena, ret, &e) < 0)
-		broken(ret, object_text(arena, e.text, WIRE_TEXT_MAX));
+		odd(ret, object_text(arena, e.text, WIRE_TEXT_MAX));
+	/* A line that dies within the headers is none to curl. */
+	if (a->body_len == 0)
+		ret->error = REPLY_BROKEN;
 }
 
 /* Whatever its content type says; a page of HTML is no problem document. */
@@ -98,7 +101,7 @@ static void read_chain(const char *text, size_t len, struct arena *arena, struct
 	size_t n = 0;
 
 	if (len == 0 || len > WIRE_BODY_MAX) {
-		broken(ret, arena_printf(arena, "a chain of %zu bytes", len));
+		odd(ret, arena_printf(arena, "a chain of %zu bytes", len));
 		return;
 	}
 	copy = arena_new(arena, len + 1);
@@ -106,7 +109,7 @@ static void read_chain(const char *text, size_t len, struct arena *arena, struct
 		if (text[i] == '\r' || text[i] == '\t')
 			continue;
 		if (text[i] != '\n' && (text[i] < ' ' || text[i] > '~')) {
-			broken(ret, "a chain that is not text");
+			odd(ret, "a chain that is not text");
 			return;
 		}
 		copy[n++] = text[i];
@@ -148,7 +151,7 @@ void answer_read(const struct request *request, const struct http_answer *a, int
 	else if (request->kind == REQUEST_HANDSHAKE && a->certificate)
 		read_chain(a->certificate, strlen(a->certificate), arena, ret);
 	else if (request->kind == REQUEST_HANDSHAKE)
-		broken(ret, "no certificate was shown");
+		odd(ret, "no certificate was shown");
 	else if (a->status < 200 || a->status > 299)
 		read_problem(a, arena, ret);
 	else if (request->kind == REQUEST_CHAIN)

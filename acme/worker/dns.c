@@ -142,13 +142,20 @@ static void ask_addresses(struct question *q)
 
 /* REQUEST_CAA */
 
-static void add_caa(struct question *q, const struct ares_caa_reply *caa)
+/* RFC 8659, 4.1: flags, the length of the property's name, the name, its value. c-ares refuses empty values. */
+static void add_caa(struct question *q, const unsigned char *data, size_t len)
 {
 	static const struct {
 		const char *property, *mark;
 	} properties[] = { { "issue", "" }, { "issuewild", "*" } };
-	const char *property = (const char *)caa->property, *value = (const char *)caa->value;
+	char *property, *value;
 
+	if (len < 2 || data[1] == 0 || 2 + (size_t)data[1] > len) {
+		q->failure = ARES_EBADRESP;
+		return;
+	}
+	property = arena_dupn(q->arena, (const char *)data + 2, data[1]);
+	value = arena_dupn(q->arena, (const char *)data + 2 + data[1], len - 2 - data[1]);
 	q->reply->exists = true;
 	for (size_t i = 0; i < ELEMENTS(properties); i++)
 		if (strcasecmp(property, properties[i].property) == 0)
@@ -160,14 +167,21 @@ static void add_caa(struct question *q, const struct ares_caa_reply *caa)
 /* None: its parent's are good. */
 static bool has_caa(struct question *q, const unsigned char *packet, int len)
 {
-	struct ares_caa_reply *all = NULL;
+	ns_msg message;
+	ns_rr record;
 
-	if (!parsed(q, ares_parse_caa_reply(packet, len, &all)))
+	if (ns_initparse(packet, len, &message) < 0) {
+		q->failure = ARES_EBADRESP;
 		return false;
-	for (const struct ares_caa_reply *one = all; one; one = one->next)
-		add_caa(q, one);
-	if (all)
-		ares_free_data(all);
+	}
+	for (int i = 0; i < ns_msg_count(message, ns_s_an); i++) {
+		if (ns_parserr(&message, ns_s_an, i, &record) < 0) {
+			q->failure = ARES_EBADRESP;
+			return false;
+		}
+		if (ns_rr_type(record) == T_CAA && ns_rr_class(record) == C_IN)
+			add_caa(q, ns_rr_rdata(record), ns_rr_rdlen(record));
+	}
 	return q->reply->exists;
 }
 
@@ -272,21 +286,33 @@ void dns_start(struct dns *d, const struct request *r, struct arena *arena, stru
 	ask(q);
 }
 
+struct sockets {
+	ares_socket_t fds[ARES_GETSOCK_MAXNUM];
+	short events[ARES_GETSOCK_MAXNUM];
+};
+
+/* c-ares' own macros for these bits shift into the sign of an int. */
+static void look_at_sockets(const struct question *q, struct sockets *ret)
+{
+	unsigned bits = 0;
+
+	if (q->channel)
+		bits = (unsigned)ares_getsock(q->channel, ret->fds, ARES_GETSOCK_MAXNUM);
+	for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM; i++)
+		ret->events[i] = (short)((bits >> i & 1 ? POLLIN : 0) |
+					 (bits >> (i + ARES_GETSOCK_MAXNUM) & 1 ? POLLOUT : 0));
+}
+
 size_t dns_fds(struct dns *d, struct pollfd *ret, size_t max)
 {
-	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
+	struct sockets s;
 	size_t n = 0;
 
 	for (const struct question *q = d->questions; q; q = q->next) {
-		int bits = q->channel ? ares_getsock(q->channel, sockets, ARES_GETSOCK_MAXNUM) : 0;
-
-		for (int i = 0; i < ARES_GETSOCK_MAXNUM && n < max; i++) {
-			short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-					       (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
-
-			if (events)
-				ret[n++] = (struct pollfd){ .fd = sockets[i], .events = events };
-		}
+		look_at_sockets(q, &s);
+		for (size_t i = 0; i < ARES_GETSOCK_MAXNUM && n < max; i++)
+			if (s.events[i])
+				ret[n++] = (struct pollfd){ .fd = s.fds[i], .events = s.events[i] };
 	}
 	return n;
 }
@@ -326,16 +352,15 @@ static void tell(struct question *q)
 /* Also a socket that has only an error to tell is read (and it is quiet then). */
 static void process(struct question *q)
 {
-	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
-	int bits = ares_getsock(q->channel, sockets, ARES_GETSOCK_MAXNUM);
+	struct sockets s;
 
+	look_at_sockets(q, &s);
 	ares_process_fd(q->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	for (int i = 0; i < ARES_GETSOCK_MAXNUM && q->waiting > 0; i++)
-		if (ARES_GETSOCK_READABLE(bits, i) || ARES_GETSOCK_WRITABLE(bits, i))
-			ares_process_fd(
-				q->channel,
-				ARES_GETSOCK_READABLE(bits, i) ? sockets[i] : ARES_SOCKET_BAD,
-				ARES_GETSOCK_WRITABLE(bits, i) ? sockets[i] : ARES_SOCKET_BAD);
+	for (size_t i = 0; i < ARES_GETSOCK_MAXNUM && q->waiting > 0; i++)
+		if (s.events[i])
+			ares_process_fd(q->channel,
+					s.events[i] & POLLIN ? s.fds[i] : ARES_SOCKET_BAD,
+					s.events[i] & POLLOUT ? s.fds[i] : ARES_SOCKET_BAD);
 }
 
 void dns_run(struct dns *d)

@@ -384,6 +384,8 @@ static const char *sentence(const struct exchange *x, CURLcode code)
 	if (x->too_large)
 		return "the answer is larger than 1 MiB";
 	(void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &number);
+	if (code == CURLE_SEND_FAIL_REWIND)
+		return "the connection was closed before an answer came";
 	if (code == CURLE_COULDNT_CONNECT && number > 0)
 		return strerror((int)number);
 	return x->error[0] ? x->error : curl_easy_strerror(code);

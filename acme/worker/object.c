@@ -42,12 +42,17 @@ struct reading {
 	const char *odd_key;
 };
 
-static void odd(struct reading *r, const char *what)
+static void odd_at(struct reading *r, const char *key, const char *what)
 {
 	if (r->odd)
 		return;
 	r->odd = what;
-	r->odd_key = r->key;
+	r->odd_key = key;
+}
+
+static void odd(struct reading *r, const char *what)
+{
+	odd_at(r, r->key, what);
 }
 
 /* Forms of values: what they are in JSON, and where they go. */
@@ -318,7 +323,7 @@ static void read_offers(struct reading *r, const struct json *object, const char
 		if (one.type == CHALLENGE_OTHER)
 			n_others++;
 		else if (reply->n_offers == WIRE_OFFERS_MAX)
-			odd(r, "has too many items");
+			odd_at(r, key, "has too many items");
 		else
 			*add_offer(reply) = one;
 	}

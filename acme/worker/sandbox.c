@@ -305,8 +305,9 @@ static int add_rules(scmp_filter_ctx filter)
 					      depending[i].mask, depending[i].value));
 	/* abort(3) */
 	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-				     SCMP_CMP(0, SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+		r = seccomp_rule_add(
+			filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+			SCMP_CMP(0, SCMP_CMP_MASKED_EQ, UINT64_MAX, (scmp_datum_t)getpid()));
 	return r;
 }
 

@@ -18,6 +18,8 @@ void buf_adds(struct buf *b, const char *text);
 void buf_addc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Takes back what was added behind the first len bytes. */
+void buf_cut(struct buf *b, size_t len);
 /* Empties it but keeps its memory for the next use. */
 void buf_reset(struct buf *b);
 /* Frees it; the zero value again. */

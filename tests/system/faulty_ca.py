@@ -13,6 +13,7 @@ the URL holds. What a request is (its kind) is learned from the directory and fr
 import collections
 import datetime
 import email.utils
+import functools
 import http.client
 import http.server
 import itertools
@@ -134,6 +135,9 @@ class FaultyCA(Peer):
 
     def present_certificate(self, authority=None, **options):
         """Its own HTTPS certificate from now on (start=, end=, names=; another authority): options of Authority.sign."""
+        if not authority and not options:
+            self.context = good_context()
+            return
         names = options.pop("names", SERVER_NAMES)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*(authority or https_authority()).server(names, f"faulty{self.port}", **options))
@@ -289,6 +293,14 @@ class FaultyCA(Peer):
             self.csrs[path_of(body["certificate"])] = self.requested.get(path_of(body["finalize"]))
         for url in re.findall(r'<([^>]+)>;\s*rel="alternate"', ",".join(answer.all("Link"))):
             note(url, "certificate")
+
+
+@functools.cache
+def good_context():
+    """Of all CAs that present what they should."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*https_authority().server(SERVER_NAMES, "faulty"))
+    return context
 
 
 def path_of(url):

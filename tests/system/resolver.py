@@ -298,6 +298,9 @@ class Hook:
         assert behaviour in ("work", "fail", "hang", "lie", "flood")
         write(f"{self.directory}/behaviour", behaviour)
 
+    def forget(self):
+        write(f"{self.directory}/calls", "", 0o666)
+
     @property
     def calls(self):
         """Each: argv (without the program), environment, uid."""

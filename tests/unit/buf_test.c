@@ -16,7 +16,12 @@ static void text_grows_and_stays_terminated(void **state)
 		buf_add(&b, "0123456789", 10);
 	assert_int_equal(b.len, 19 + 1000000);
 	assert_int_equal(b.data[b.len], '\0');
+	buf_cut(&b, 18);
+	assert_string_equal(buf_text(&b), "server_name alice1");
+	buf_cut(&b, 19);
+	assert_int_equal(b.len, 18);
 	buf_reset(&b);
+	buf_cut(&b, 0);
 	assert_string_equal(buf_text(&b), "");
 }
 

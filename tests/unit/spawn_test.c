@@ -241,6 +241,29 @@ static void a_started_child_is_followed_by_its_descriptor(void **state)
 	close(child.pidfd);
 }
 
+static void a_started_child_has_the_given_standard_input_or_none(void **state)
+{
+	struct spawned child = { 0 };
+	struct pollfd ended = { .events = POLLIN };
+	int line[2];
+
+	(void)state;
+	assert_int_equal(pipe(line), 0);
+	assert_int_equal(write(line[1], "hello\n", 6), 6);
+	for (int given = 0; given < 2; given++) {
+		struct spawn s = { .argv = SH("read word; test \"$word\" = hello"),
+				   .in = given ? line[0] : 0 };
+
+		assert_int_equal(spawn_start(&s, &child, NULL), 0);
+		ended.fd = child.pidfd;
+		assert_int_equal(poll(&ended, 1, 5000), 1);
+		assert_int_equal(spawn_succeeded(spawn_reap(&child)), given);
+		close(child.pidfd);
+	}
+	close(line[0]);
+	close(line[1]);
+}
+
 static void no_descriptor_is_left_behind(void **state)
 {
 	int before = dup(0), after;
@@ -274,6 +297,7 @@ int main(void)
 		cmocka_unit_test(a_grandchild_that_holds_the_output_does_not_hold_us),
 		cmocka_unit_test(a_program_that_cannot_be_executed_is_an_error_of_the_start),
 		cmocka_unit_test(a_started_child_is_followed_by_its_descriptor),
+		cmocka_unit_test(a_started_child_has_the_given_standard_input_or_none),
 		cmocka_unit_test(no_descriptor_is_left_behind),
 	};
 
