@@ -46,14 +46,23 @@ time_t renew_in_window(time_t start, time_t end, uint64_t random)
 	return start + (time_t)(random % (uint64_t)(end - start));
 }
 
+/* A CA that always says "now", or that gives what has all but ended, would have us renew without end. */
+static time_t pause_after(const struct lifetime *l, time_t last_success)
+{
+	time_t left = l->not_after - last_success, pause = length(l) / 10;
+
+	return left > 0 && pause > left / 2 ? left / 2 : pause;
+}
+
 time_t renew_at(const struct lifetime *l, const char *name, time_t chosen, time_t last_success)
 {
 	time_t at = chosen ? chosen : renew_by_lifetime(l, name), latest = renew_latest(l);
 
-	/* A CA that always says "now" would have us renew without end. */
-	if (last_success && at < last_success + length(l) / 10)
-		at = last_success + length(l) / 10;
-	return at < latest ? at : latest;
+	if (at > latest)
+		at = latest;
+	if (last_success && at < last_success + pause_after(l, last_success))
+		at = last_success + pause_after(l, last_success);
+	return at;
 }
 
 time_t renew_ask_after(int64_t retry_after)
