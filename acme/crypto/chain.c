@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme/cover.h"
 #include "acme/crypto/digest.h"
 #include "acme/crypto/openssl.h"
+#include "acme/store/cover.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 

@@ -1,5 +1,5 @@
 /* The account's key on disk: made once, closed to others, and only what is one is taken for one. */
-#include "acme/account_key.h"
+#include "acme/client/account_key.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "acme/acme.h"
-#include "acme/jws.h"
+#include "acme/client/jws.h"
 #include "agent/base/own.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/scratch.h"

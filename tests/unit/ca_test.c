@@ -1,7 +1,7 @@
 /* How long a CA in trouble is left alone. */
-#include "acme/ca.h"
+#include "acme/client/ca.h"
 
-#include "acme/client.h"
+#include "acme/client/client.h"
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
 #include "tests/unit/cmocka_all.h"

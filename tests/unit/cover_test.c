@@ -1,5 +1,5 @@
 /* Which names a certificate is good for. */
-#include "acme/cover.h"
+#include "acme/store/cover.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* What a CA's answer means: whom it concerns, and for how long. */
-#include "acme/failure.h"
+#include "acme/client/failure.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The admin's program for TXT records: how it is called, and that one call follows the other. */
-#include "acme/hook.h"
+#include "acme/client/hook.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The internal CA: made once, completed after a crash, never silently replaced. */
-#include "acme/internal.h"
+#include "acme/store/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Signed requests: what they say, word by word, and that OpenSSL verifies them. */
-#include "acme/jws.h"
+#include "acme/client/jws.h"
 
 #include <errno.h>
 #include <openssl/ec.h>

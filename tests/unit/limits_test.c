@@ -1,5 +1,5 @@
 /* Token buckets by a clock of the test's: what may be ordered, when the next, and what a crash forgets: nothing. */
-#include "acme/limits.h"
+#include "acme/client/limits.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Programs beside the loop: what they print, when they are late, what they leave behind. */
-#include "acme/program.h"
+#include "acme/client/program.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 /* What the client keeps beside a certificate: written and read back, odd files, names that are held back. */
-#include "acme/record.h"
+#include "acme/store/record.h"
 
 #include <errno.h>
 #include <stdio.h>

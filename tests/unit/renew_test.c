@@ -1,10 +1,10 @@
 /* When a certificate is renewed: by its lifetime, by the CA's window, before it is too late; and many of them, spread. */
-#include "acme/renew.h"
+#include "acme/client/renew.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "acme/seen.h"
+#include "acme/store/seen.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "tests/unit/cmocka_all.h"

@@ -1,12 +1,12 @@
 /* How a certificate of a CA stands on disk. The CA of others is the internal one of a second store. */
-#include "acme/standing.h"
+#include "acme/client/standing.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "acme/record.h"
-#include "acme/store.h"
+#include "acme/store/record.h"
+#include "acme/store/store.h"
 #include "agent/base/own.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/scratch.h"

@@ -1,0 +1,17 @@
+/* The admin's program for the TXT records of dns-01. One runs at a time: DNS providers' interfaces seldom bear more. */
+#pragma once
+
+#include "acme/client/program.h"
+
+struct hooks;
+struct hook_call;
+struct hooks *hooks_open(struct loop *l, const char *path, unsigned timeout_s);
+/* Drops what waits; what runs is killed. */
+void hooks_close(struct hooks *h);
+/*
+ * Runs "path present" or "path cleanup", one at a time, with WEBSPACES_NAME, WEBSPACES_RECORD and
+ * WEBSPACES_VALUE in its environment (webspaces.conf(5)). fn may be NULL: then it cannot be dropped.
+ */
+struct hook_call *hook_run(struct hooks *h, bool present, const char *name, const char *value,
+			   program_fn *fn, void *data);
+void hook_drop(struct hook_call *c);

@@ -1,0 +1,127 @@
+/*
+ * Output goes to a memfd, so nobody has to read along and nothing can fill up
+ * but memory that is ours to free. Whatever the program left behind in its
+ * session is killed with it.
+ */
+#include "acme/client/program.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/memory.h"
+#include "agent/base/own.h"
+#include "agent/base/spawn.h"
+
+#define OUTPUT_MAX 65536
+
+struct program {
+	struct spawned child;
+	int output;
+	struct loop_source *ended, *late;
+	char *problem; /* it is to be told that it failed, by this; NULL: by its own output */
+	program_fn *fn;
+	void *data;
+};
+
+void program_drop(struct program *p)
+{
+	if (!p)
+		return;
+	loop_drop(p->ended);
+	loop_drop(p->late);
+	if (p->child.pid > 0) {
+		kill(-p->child.pid, SIGKILL);
+		(void)spawn_reap_killed(&p->child);
+		close(p->child.pidfd);
+	}
+	if (p->output >= 0)
+		close(p->output);
+	free(p->problem);
+	free(p);
+}
+
+static void read_output(const struct program *p, struct buf *ret)
+{
+	char chunk[4096];
+	off_t at = 0;
+	ssize_t n;
+
+	if (p->problem)
+		buf_adds(ret, p->problem);
+	while (!p->problem && ret->len < OUTPUT_MAX &&
+	       (n = pread(p->output, chunk, sizeof chunk, at)) > 0) {
+		buf_add(ret, chunk, (size_t)n);
+		at += n;
+	}
+	explicit_bzero(chunk, sizeof chunk);
+}
+
+static void finish(struct program *p, bool ok)
+{
+	struct buf output = { 0 };
+	program_fn *fn = p->fn;
+	void *data = p->data;
+
+	read_output(p, &output);
+	program_drop(p);
+	fn(ok, &output, data);
+	if (output.data)
+		explicit_bzero(output.data, output.len);
+	buf_clear(&output);
+}
+
+static void on_end(int fd, uint32_t events, void *data)
+{
+	struct program *p = data;
+	int status = spawn_reap(&p->child);
+
+	(void)fd;
+	(void)events;
+	if (status == -EAGAIN)
+		return;
+	kill(-p->child.pid, SIGKILL);
+	close(p->child.pidfd);
+	p->child.pid = 0;
+	finish(p, spawn_succeeded(status));
+}
+
+static void on_late(void *data)
+{
+	struct program *p = data;
+
+	if (!p->problem)
+		p->problem = memory_dup("not done in time, killed");
+	finish(p, false);
+}
+
+struct program *program_start(struct loop *l, const char *const *argv, const char *const *env,
+			      unsigned timeout_s, program_fn *fn, void *data)
+{
+	struct program *p = memory_new(sizeof *p);
+	struct err e = { 0 };
+	uint64_t late = clock_usec() + timeout_s * USEC_PER_SEC;
+
+	p->fn = fn;
+	p->data = data;
+	p->output = memfd_create("output", MFD_CLOEXEC);
+	if (p->output < 0 || spawn_start(&(struct spawn){ .argv = argv,
+							  .env = env,
+							  .out = p->output,
+							  .new_session = true },
+					 &p->child, &e) < 0) {
+		p->child.pid = 0;
+		p->problem = memory_dup(*e.text ? e.text : "no memory for its output");
+		late = clock_usec();
+	} else {
+		p->ended = loop_fd(l, p->child.pidfd, EPOLLIN, on_end, p);
+	}
+	p->late = loop_timer(l, late, on_late, p);
+	return p;
+}
