@@ -16,8 +16,9 @@
 struct acme;
 struct call;
 
-#define NONCES_MAX  32
-#define NONCES_USED 64
+#define CLOCK_SKEW_MAX_S 3600 /* from the CA's clock */
+#define NONCES_MAX       32
+#define NONCES_USED      64
 
 enum known { KNOWN_NOT, KNOWN_ASKED, KNOWN_YES };
 
@@ -41,6 +42,7 @@ struct ca {
 
 	enum known directory_known;
 	uint64_t directory_usec;
+	int64_t clock_ahead_s;      /* of the monotonic clock, then */
 	char *resources[RESOURCES]; /* URLs; NULL: it has none */
 	char **caa_identities, **profiles;
 	size_t n_caa_identities, n_profiles;

@@ -9,6 +9,12 @@
 
 #define OLD (86400 * USEC_PER_SEC)
 
+/* The wall clock, of the one that does not jump. */
+static int64_t clock_ahead(void)
+{
+	return (int64_t)clock_wall() - (int64_t)(clock_usec() / USEC_PER_SEC);
+}
+
 static void texts_clear(char **texts, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -34,8 +40,21 @@ void directory_clear(struct ca *ca)
 	ca->n_caa_identities = ca->n_profiles = 0;
 }
 
+/*
+ * The wall clock has jumped since the CA's own was last met: the directory, which is asked without
+ * a signature, tells whether that was right before anything is ordered by it.
+ */
+static bool clock_has_jumped(const struct ca *ca)
+{
+	int64_t jump = clock_ahead() - ca->clock_ahead_s;
+
+	return jump > CLOCK_SKEW_MAX_S || jump < -CLOCK_SKEW_MAX_S;
+}
+
 bool directory_is_known(struct ca *ca)
 {
+	if (ca->directory_known == KNOWN_YES && clock_has_jumped(ca))
+		ca->directory_known = KNOWN_NOT;
 	if (ca->directory_known == KNOWN_YES && ca->n_jobs == 0 &&
 	    clock_usec() > ca->directory_usec + OLD)
 		ca->directory_known = KNOWN_NOT;
@@ -92,6 +111,7 @@ static void on_directory(const struct reply *r, void *data)
 	ca->n_profiles = r->directory.profiles.count;
 	ca->eab_required = r->directory.external_account_required;
 	ca->directory_usec = clock_usec();
+	ca->clock_ahead_s = clock_ahead();
 	ca->directory_known = KNOWN_YES;
 	acme_take_turn(ca->a);
 }

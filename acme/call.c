@@ -23,7 +23,6 @@
 #define TRIES_ALONE     8 /* over a line that is bad, but carries the answers of others */
 #define BREAKS          6 /* of the CA, by one and the same call: some hours */
 #define TRY_AGAIN_FIRST (250 * USEC_PER_MSEC)
-#define SKEW_MAX        3600
 #define SKEW_WAIT       (600 * USEC_PER_SEC)
 #define SIGN_AGAIN      (60 * USEC_PER_SEC)
 
@@ -154,7 +153,7 @@ static bool clock_is_right(struct ca *ca, const struct reply *r)
 	int64_t ahead = r->date ? (int64_t)clock_wall() - r->date : 0;
 	autofree char *why = NULL;
 
-	if (ahead <= SKEW_MAX && ahead >= -SKEW_MAX)
+	if (ahead <= CLOCK_SKEW_MAX_S && ahead >= -CLOCK_SKEW_MAX_S)
 		return true;
 	why = memory_printf("the clock of this host is %lld s %s its own",
 			    (long long)(ahead < 0 ? -ahead : ahead),

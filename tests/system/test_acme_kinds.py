@@ -405,7 +405,8 @@ def test_before_the_terms_are_agreed_to_nothing_is_asked_of_the_ca(make_host, ma
     host = make_host(trust=ca.root_file, acme=ca.settings().replace("agree_tos = true;", "")).start()
     host.drop("alice", NO_PHP)
     assert "agree_tos" in wait_reason(host, "alice", "TermsNotAgreed")
-    assert is_internal(host, host.served("alice")) and host.get("alice", https=True, cafile=host.ca_file)
+    stands_in = wait_for("it is served", lambda: served_quietly(host, "alice"), 10, 0.05)
+    assert is_internal(host, stands_in) and host.get("alice", https=True, cafile=host.ca_file)
     assert not ca.seen() and not os.path.exists(f"{host.state_dir}/acme")
     out = host.command("certs", "renew", "alice")
     assert out.returncode == 1 and "agree_tos" in out.stderr
