@@ -38,6 +38,7 @@ struct certificate {
 	bool exact;       /* the wanted names, no other, and no wildcard but a wanted one */
 	bool key_matches; /* … and the web server can read the key, but others cannot */
 	uint64_t content; /* a hash of the bytes of both files */
+	uint64_t listed;  /* some bits of each of its names (cover.h) */
 };
 
 struct store;

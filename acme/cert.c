@@ -280,3 +280,11 @@ void cert_compare(struct cert *c)
 	cert_forgive(c);
 	record_set_text(&r->wanted, wanted);
 }
+
+void cert_forget(struct cert *c)
+{
+	struct record *r = cert_record(c);
+
+	r->content = 0;
+	record_set_text(&r->order, NULL);
+}

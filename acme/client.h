@@ -91,6 +91,8 @@ void cert_note(struct cert *c, const char *reason, const char *text);
 void cert_forgive(struct cert *c);
 /* … if it is wanted in another way than then. */
 void cert_compare(struct cert *c);
+/* What is installed may not last: it is as if it were nobody's, and no order were over. */
+void cert_forget(struct cert *c);
 /* The job is done, well or not: it ends, and the record is on disk. f: NULL: well. */
 void cert_done(struct cert *c, const struct failure *f);
 /* The certificate's directory, made if need be: a descriptor, or -errno. */

@@ -4,8 +4,11 @@
  */
 #include "acme/cover.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
+
+#include "acme/seen.h"
 
 static bool lists(const char *const *listed, size_t n, const char *name)
 {
@@ -25,11 +28,39 @@ static bool lists_by_wildcard(const char *const *listed, size_t n, const char *n
 	return false;
 }
 
+/* Two of 64 bits, whatever the case. head: goes before the name. */
+static uint64_t bits_of(const char *head, const char *name)
+{
+	uint64_t hash = seen_bytes(SEEN_START, head, strlen(head));
+
+	for (; *name; name++) {
+		const char c = (char)tolower((unsigned char)*name);
+
+		hash = seen_bytes(hash, &c, 1);
+	}
+	return UINT64_C(1) << (hash >> 58) | UINT64_C(1) << (hash >> 52 & 63);
+}
+
+bool cover_may(uint64_t listed, const char *const *wanted, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const char *rest = strchr(wanted[i], '.');
+		uint64_t itself = bits_of("", wanted[i]), wild = bits_of("*", rest ? rest : "");
+
+		if ((itself & ~listed) && (wild & ~listed))
+			return false;
+	}
+	return true;
+}
+
 void cover_names(const char *const *listed, size_t n_listed, const char *const *wanted,
 		 size_t n_wanted, struct certificate *ret, const char **uncovered)
 {
 	size_t by_itself = 0;
 
+	ret->listed = 0;
+	for (size_t i = 0; i < n_listed; i++)
+		ret->listed |= listed[i] ? bits_of("", listed[i]) : 0;
 	ret->covers = n_wanted > 0;
 	ret->covers_some = false;
 	for (size_t i = 0; i < n_wanted; i++) {

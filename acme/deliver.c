@@ -109,7 +109,6 @@ static void on_installed(struct job *j)
 {
 	struct cert *c = j->cert;
 
-	remember(j);
 	j->spent.n_names = 0;
 	cert_save(c);
 	order_drop(j->dir);
@@ -122,15 +121,23 @@ static void on_installed(struct job *j)
 	cert_done(c, NULL);
 }
 
+/*
+ * Whoever looks at the certificate from now on finds a record that knows it: a site whose certificate
+ * is nobody's for a moment would be served in another way for that moment, by two reloads.
+ */
 static void install(struct job *j)
 {
 	struct cert *c = j->cert;
 	struct err e = { 0 };
 
-	if (store_put_chain(c->a->config.store, &c->place, j->order.generation, &j->chain, &e) < 0)
+	if (store_put_chain(c->a->config.store, &c->place, j->order.generation, &j->chain, &e) <
+	    0) {
 		job_fail_text(j, FAILURE_HOST, "%s", e.text);
-	else
-		job_sync(j, on_installed);
+		return;
+	}
+	remember(j);
+	j->installed = true;
+	job_sync(j, on_installed);
 }
 
 /* Fetching ------------------------------------------------------------------------- */

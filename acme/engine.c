@@ -166,6 +166,8 @@ static void on_after_sync(void *data)
 		/* The list is taken apart at its head, so that what ends on the way is not met again. */
 		waiting = j->next_unsynced;
 		j->next_unsynced = NULL;
+		if (r < 0 && j->installed)
+			cert_forget(j->cert); /* once more, by the same order */
 		if (r < 0)
 			job_fail_text(j, FAILURE_HOST, "%s", e.text);
 		else

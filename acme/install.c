@@ -119,11 +119,13 @@ static int add_generation(const struct store *s, int site, unsigned number, cons
 static int replace_chain(const struct store *s, const struct place *p, unsigned generation,
 			 const struct buf *chain, struct err *e)
 {
-	char path[360];
+	char name[16];
+	bool made;
 
-	snprintf(path, sizeof path, "%s/%u", p->site, generation);
+	snprintf(name, sizeof name, "%u", generation);
 
-	autofd int dir = path_open(s->certs, path, O_RDONLY | O_DIRECTORY, e);
+	autofd int site = path_open(s->certs, p->site, O_RDONLY | O_DIRECTORY, e);
+	autofd int dir = site < 0 ? site : enter(s, site, name, &made, e);
 
 	if (dir < 0)
 		return dir;

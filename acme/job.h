@@ -41,6 +41,7 @@ struct job {
 
 	struct buf chain; /* as checked, to be installed */
 	struct chain_facts facts;
+	bool installed;               /* if it lasts: that is not synced yet */
 	struct text_array alternates; /* owned texts */
 	size_t next_alternate;
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/cover.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 
@@ -78,6 +79,7 @@ bool seen_get(const struct seen *s, const struct seen_entry *key, struct certifi
 		.exact = e->says & SAYS_EXACT,
 		.key_matches = e->says & SAYS_KEY,
 		.content = e->content,
+		.listed = e->listed,
 	};
 	return true;
 }
@@ -99,6 +101,16 @@ static uint32_t narrow(time_t t)
 	return t < 0 ? 0 : t > UINT32_MAX ? UINT32_MAX : (uint32_t)t;
 }
 
+bool seen_excludes(const struct seen *s, const struct seen_entry *key, const char *const *names,
+		   size_t n)
+{
+	const struct seen_entry *e = s->room ? place_of(s, key->site) : NULL;
+
+	if (!e || e->site != key->site || e->files != key->files)
+		return false;
+	return e->says & SAYS_INTERNAL || !(e->says & SAYS_KEY) || !cover_may(e->listed, names, n);
+}
+
 void seen_put(struct seen *s, const struct seen_entry *key, const struct certificate *what)
 {
 	if ((s->count + 1) * 5 > s->room * 4)
@@ -109,6 +121,7 @@ void seen_put(struct seen *s, const struct seen_entry *key, const struct certifi
 	s->count += e->site == 0;
 	*e = *key;
 	e->content = what->content;
+	e->listed = what->listed;
 	e->not_before = narrow(what->not_before);
 	e->not_after = narrow(what->not_after);
 	e->says = (what->internal ? SAYS_INTERNAL : 0u) | (what->covers ? SAYS_COVERS : 0u) |

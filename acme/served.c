@@ -1,9 +1,10 @@
 /*
  * Is what was installed also served? A second after it, and if something else
  * is met then, again a little and a good while later, for the first certificate
- * of a site comes with a reload. What is still wrong then is told and kept in the
- * record.
+ * of a site comes with a reload. What is wrong at the second look is kept in the
+ * record, at the last it is told.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,18 +39,30 @@ void served_drop(struct cert *c)
 	free(s);
 }
 
+/* Most often there is nothing to be said, and nothing was. */
+static void keep(struct served *s)
+{
+	struct record *r = cert_record(s->cert);
+
+	if (!*s->problem && !r->served_problem)
+		return;
+	record_set_text(&r->served_problem, s->problem);
+	cert_save(s->cert);
+}
+
 static void finish(struct served *s)
 {
 	struct cert *c = s->cert;
+	bool is_last = !*s->problem || ++s->n == ELEMENTS(waits_s);
 
-	if (*s->problem && ++s->n < ELEMENTS(waits_s)) {
+	if (is_last || s->n > 1)
+		keep(s);
+	if (!is_last) {
 		loop_timer_set(s->timer, clock_usec() + waits_s[s->n] * USEC_PER_SEC);
 		return;
 	}
 	if (*s->problem)
 		acme_tell(c->a, ACME_PROBLEM, c->webspace, "%s: %s", c->want.site, s->problem);
-	record_set_text(&cert_record(c)->served_problem, s->problem);
-	cert_save(c);
 	served_drop(c);
 }
 
@@ -65,16 +78,30 @@ static bool is_installed(const struct cert *c, const char *chain)
 
 static void look(struct served *s);
 
+static void add_problem(struct served *s, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+static void add_problem(struct served *s, const char *format, ...)
+{
+	size_t len = strlen(s->problem);
+	va_list ap;
+
+	len += (size_t)snprintf(s->problem + len, sizeof s->problem - len, "%s", len ? "; " : "");
+	if (len >= sizeof s->problem)
+		return;
+	va_start(ap, format);
+	vsnprintf(s->problem + len, sizeof s->problem - len, format, ap);
+	va_end(ap);
+}
+
 static void on_handshake(const struct reply *r, void *data)
 {
 	struct served *s = data;
 
 	s->id = 0;
 	if (r->error != REPLY_OK)
-		snprintf(s->problem, sizeof s->problem, "no TLS at %s: %s", s->at, r->text);
+		add_problem(s, "no TLS at %s: %s", s->at, r->text);
 	else if (!is_installed(s->cert, r->chain))
-		snprintf(s->problem, sizeof s->problem,
-			 "at %s another certificate is served than the installed one", s->at);
+		add_problem(s, "at %s another certificate is served than the installed one", s->at);
 	s->listener++;
 	look(s);
 }

@@ -100,8 +100,11 @@ int acme_stand_in(struct store *s, const char *webspace, const char *const *name
 
 	while (r < 0 && places && (place = readdir(places))) {
 		struct certificate live;
+		struct place at;
 
 		if (place->d_name[0] != '.' &&
+		    store_place(webspace, place->d_name, &at, NULL) == 0 &&
+		    !store_excludes(s, &at, names, n) &&
 		    store_read(s, webspace, place->d_name, names, n, &live, NULL) == 0 &&
 		    is_usable(&live) && is_in_date(&live, now) && live.covers)
 			r = store_current(s, webspace, place->d_name, ret_dir);

@@ -225,6 +225,15 @@ static int stat_live(const struct store *s, const struct place *p, uint64_t *ret
 	return 0;
 }
 
+bool store_excludes(const struct store *s, const struct place *p, const char *const *names,
+		    size_t n)
+{
+	struct seen_entry key = { .site = seen_text(SEEN_START, p->site) | 1 };
+	bool odd;
+
+	return stat_live(s, p, &key.files, &odd) < 0 || seen_excludes(&s->seen, &key, names, n);
+}
+
 int store_read(struct store *s, const char *webspace, const char *site, const char *const *names,
 	       size_t n_names, struct certificate *ret, struct err *e)
 {

@@ -23,6 +23,9 @@ struct place {
 	char site[320];
 };
 int store_place(const char *webspace, const char *site, struct place *ret, struct err *e);
+/* Without a look into its files: the certificate there is of no use for these names. */
+bool store_excludes(const struct store *s, const struct place *p, const char *const *names,
+		    size_t n);
 /* The number of the live generation; 0: none. */
 unsigned store_generation(const struct store *s, const struct place *p);
 

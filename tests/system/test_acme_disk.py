@@ -1,7 +1,8 @@
 """A disk that is full, broken, read-only, or has garbage on it: what is served stays, the CA is left in peace, and all
 goes on by itself once there is room."""
 
-import json
+import glob
+import grp
 import os
 import shutil
 import signal
@@ -12,8 +13,8 @@ import pytest
 
 from certificates import public_key_of, serial_of
 from faulty_ca import FaultyCA
-from host import Host, make_system_user, wait_for
-from test_acme_crash import ask, asks_for, chain_of, site, wait_issued
+from host import Host, rights, wait_for
+from test_acme_crash import ask, asks_for, chain_of, revive, site, wait_issued
 
 SETTINGS = "reconcile = { removal_grace_s = 0; full_pass_s = 5; };"
 
@@ -38,8 +39,10 @@ def machine(pebble_of_the_module):
 
 
 @pytest.fixture(autouse=True)
-def names(dns):
-    pass
+def clean(machine, dns):
+    host, ca = machine
+    ca.clear()
+    revive(host)
 
 
 # Room ----------------------------------------------------------------------------------------
@@ -268,3 +271,89 @@ def test_whatever_is_found_damaged_at_the_start_is_made_anew_and_costs_one_certi
     for name in names.values():
         host.remove(name)
     wait_for("all gone", lambda: not any(host.status(name) for name in names.values()), 30)
+
+
+def test_directories_with_wrong_rights_are_put_right_and_links_in_their_place_are_told_and_not_followed(machine):
+    host, ca = machine
+    host.drop("open")
+    host.drop("linked")
+    wait_issued(host, "open")
+    wait_issued(host, "linked")
+    host.end()
+    for directory in (site(host, "open"), os.path.dirname(site(host, "open")), site(host, "open", "1")):
+        os.chown(directory, 65534, 65534)
+        os.chmod(directory, 0o777)
+    shutil.move(site(host, "linked"), "/mnt/linked.site")
+    os.symlink("/mnt/linked.site", site(host, "linked"))
+    listing = sorted(os.walk("/mnt/linked.site"))
+    host.start()
+    assert ask(host, "certs-renew", "open")["ok"]
+    wait_for("rights", lambda: {rights(site(host, "open", *below)) for below in ((), ("1",))} == {(0, web_gid(), 0o710)}, 10)
+    wait_for("it is told", lambda: not host.ready("linked") and "linked.web.test" in str(host.status("linked")["conditions"]), 10)
+    assert sorted(os.walk("/mnt/linked.site")) == listing
+    wait_issued(host, "open")
+    assert host.get("open", https=True)
+    os.unlink(site(host, "linked"))
+    wait_issued(host, "linked", seconds=40)
+
+
+def web_gid():
+    return grp.getgrnam("www-data").gr_gid
+
+
+# Account -------------------------------------------------------------------------------------
+
+
+def rsa_key(path):
+    subprocess.run(["openssl", "genrsa", "-out", path, "2048"], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("damage", [EMPTY, NOISE, rsa_key, linked], ids=["empty", "garbage", "an RSA key", "a link"])  # fmt: skip
+def test_an_account_key_that_cannot_be_used_is_told_and_kept_and_sites_are_served(machine, damage, tmp_path):
+    """It is the host's identity at the CA: only a person puts another in its place."""
+    host, ca = machine
+    key, name = account_file(host, "account.key"), f"acc{os.path.basename(tmp_path).replace('_', '-')[-12:]}".strip("-")
+    host.end()
+    shutil.copy2(key, tmp_path / "kept")
+    damage(key)
+    ca.forget_requests()
+    before = os.lstat(key)
+    host.start()
+    host.drop(name)
+    wait_for("it is told", lambda: "account.key" in host.journal()[-4000:], 10)
+    wait_for("the internal CA stands in", lambda: host.get_quietly(name, https=True, cafile=host.ca_file), 10)
+    assert host.get("alice", https=True).status == 200
+    assert (os.lstat(key).st_ino, os.lstat(key).st_size) == (before.st_ino, before.st_size) and not ca.seen("newAccount")
+    host.end()
+    subprocess.run(["rm", "-rf", key], check=True)
+    shutil.copy2(tmp_path / "kept", key)
+    host.start()
+    wait_issued(host, name)
+    host.remove(name)
+
+
+def account_file(host, name):
+    return glob.glob(f"{host.state_dir}/acme/*")[0] + f"/{name}"
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "is_needed"),
+    [("account.json", EMPTY, True), ("account.json", NOISE, True), ("account.json", text("[[1]]"), True),
+     ("account.json", os.unlink, True), ("limits.json", NOISE, False), ("account.json", replaced(os.mkdir), True)],
+    ids=["account empty", "account garbage", "account a list", "account gone", "limits garbage", "account a directory"],
+)  # fmt: skip
+def test_records_of_the_account_that_are_damaged_are_found_out_again(machine, file, damage, is_needed):
+    host, ca = machine
+    before = serial_of(host.served("alice"))
+    host.end()
+    path = account_file(host, file)
+    text("")(path)
+    damage(path)
+    ca.forget_requests()
+    host.start()
+    assert ask(host, "certs-renew", "alice")["ok"]
+    wait_for("renewed", lambda: serial_of(host.served("alice")) != before, 15)
+    assert ca.counts()["newOrder"] == 1 and ca.counts()["newAccount"] == is_needed, ca.counts()
+    wait_issued(host, "alice")
+    if os.path.isdir(path):
+        os.rmdir(path)
