@@ -202,6 +202,10 @@ acme = {{ {self.acme or 'issuer = "internal";'} }};
             self.agent.wait(timeout=30)
         return self.agent.returncode if self.agent else None
 
+    def ends_well(self):
+        """SIGTERM to an agent that has done nothing that it should not, as far as its journal knows."""
+        return self.end() == 0 and "Sanitizer" not in self.journal() and "runtime error" not in self.journal()
+
     def journal(self):
         try:
             with open(self.log, encoding="utf-8", errors="replace") as file:

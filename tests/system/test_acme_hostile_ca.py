@@ -269,9 +269,11 @@ class Town:
                 case.ended = self.host.served(case.webspace)
 
     def stop(self):
+        is_well = self.host.ends_well()
         self.host.destroy()
         for case in EVERYBODY:
             case.ca.stop()
+        assert is_well
 
 
 @pytest.fixture(autouse=True)
@@ -293,7 +295,8 @@ def test_the_cause_is_told_the_stand_in_is_served_and_the_certificate_comes_once
     assert not is_pebbles(case.served, case.webspace) and is_pebbles(case.ended, case.webspace)
     polls, requests = case.requests.pop("order", 0), case.requests
     assert max(requests.values(), default=0) <= case.times and polls <= 3 + case.times, (polls, requests)
-    assert case.waited == 0 if case.reason == DOWN else 46 <= case.waited <= 73 or case.reason == "Refused"
+    # A CA's trouble is not counted as the certificate's failure.
+    assert case.waited < 30 if case.reason == DOWN else 46 <= case.waited <= 73 or case.reason == "Refused"
 
 
 def is_pebbles(pem, webspace):
@@ -362,7 +365,8 @@ class Slow:
         self.host = Host(ports=(80, 443), addresses=(self.ADDRESS,), trust=pebble.root_file, acme=pebble.settings())
         self.host.start()
         self.ends = threading.Event()
-        threading.Thread(target=self.watch, daemon=True).start()
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+        self.watcher.start()
 
     def drop(self, name, ca):
         self.dns.set_a(f"{name}.slow.test", self.ADDRESS)
@@ -388,6 +392,8 @@ class Slow:
 
     def stop(self):
         self.ends.set()
+        self.watcher.join()
+        assert self.host.ends_well()
         self.host.destroy()
         for ca in self.cas.values():
             if isinstance(ca, FaultyCA):
