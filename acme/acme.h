@@ -107,7 +107,8 @@ struct held_name {
 	char *name;
 	char *why;         /* NULL: not said */
 	time_t until;      /* not asked for before */
-	unsigned failures; /* in a row */
+	unsigned failures; /* of it at the CA, in a row */
+	time_t tried; /* the CA was asked last, or it was first held, though it points elsewhere; 0: it does not */
 };
 
 /* What the client knows about a certificate besides itself. Texts may be NULL. */
@@ -211,12 +212,13 @@ struct acme_want {
 
 /* How such a certificate stands on disk. */
 struct acme_standing {
-	bool usable; /* of some CA but our own, in date, with its key, for at least one of the names */
-	bool good;     /* … of the wanted CA, for all names that are not held back */
+	bool usable;   /* of some CA but our own, with its key, for at least one of the names */
+	bool good;     /* … of the wanted CA, in date, for all names that are not held back */
 	bool whole;    /* … and none is held back */
 	char dir[600]; /* usable: where it lies, below state_dir/certs */
 	time_t ends;
-	const char *reason, *text; /* not whole: why; borrowed from the store's record */
+	const char *reason; /* not whole: why; static */
+	const char *text;   /* … in a sentence; borrowed from the store's record */
 };
 void acme_standing(struct store *s, const char *webspace, const struct acme_want *want, time_t now,
 		   struct acme_standing *ret);

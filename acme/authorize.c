@@ -374,21 +374,35 @@ static void on_fault(const struct reply *r, void *data)
 		return;
 	if (j->found_fault)
 		job_names_failed(j);
+	else if (j->fault.class != FAILURE_NONE)
+		job_failed(j, &j->fault);
 	else
 		job_fail_text(j, FAILURE_PROTOCOL,
 			      "the order became invalid, and no name is at fault");
 }
 
+/* The order says itself what is wrong, and it is nothing that a single name can be at fault for. */
+static bool is_about_all(const struct reply *order)
+{
+	struct failure f;
+
+	if (!*order->problem.type || order->n_subproblems ||
+	    strcmp(order->problem.type, "compound") == 0)
+		return false;
+	failure_of_problem(&order->problem, &f);
+	return f.class != FAILURE_NAMES;
+}
+
 void job_find_fault(struct job *j, const struct reply *order)
 {
 	order_drop(j->dir);
-	if (*order->problem.type && order->n_subproblems == 0 &&
-	    strcmp(order->problem.type, "unauthorized") != 0 &&
-	    strcmp(order->problem.type, "compound") != 0 && order->authorizations.count != 1) {
-		/* It says itself what is wrong, and it is nothing about a single name. */
+	if (is_about_all(order)) {
 		job_refused(j, order);
 		return;
 	}
 	j->found_fault = false;
+	j->fault = (struct failure){ .class = FAILURE_NONE };
+	if (*order->problem.type)
+		failure_of_problem(&order->problem, &j->fault);
 	ask_all(j, order, on_fault);
 }

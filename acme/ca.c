@@ -33,6 +33,8 @@
 #define PATIENCE_UNKNOWN  (250 * USEC_PER_MSEC)
 #define PATIENCE_LONGEST  (5 * USEC_PER_SEC)
 #define RETRY_AFTER_MAX_S 86400
+#define BUSY_MAX_S        86400
+#define SLOW_USEC         (600 * USEC_PER_SEC)
 #define DAY_USEC          (RETRY_AFTER_MAX_S * USEC_PER_SEC)
 
 static char *origin_of(const char *url)
@@ -94,7 +96,11 @@ void ca_close(struct ca *ca)
 
 void ca_close_for(struct ca *ca, uint64_t usec, const char *reason, const char *why)
 {
-	ca->closed_until_usec = clock_usec() + usec;
+	uint64_t until = clock_usec() + usec;
+
+	if (ca->is_broken || until > ca->closed_until_usec)
+		ca->closed_until_usec = until;
+	ca->is_broken = false;
 	ca->closed_reason = reason;
 	free(ca->why_closed);
 	ca->why_closed = memory_dup(why);
@@ -102,6 +108,14 @@ void ca_close_for(struct ca *ca, uint64_t usec, const char *reason, const char *
 	ca_note(ca, reason, why);
 	ca_go_on(ca);
 	acme_take_turn(ca->a); /* those who wait say why */
+}
+
+void ca_be_patient(struct ca *ca, time_t wait_s, const char *why)
+{
+	uint64_t usec = (uint64_t)(wait_s < BUSY_MAX_S ? wait_s : BUSY_MAX_S) * USEC_PER_SEC;
+
+	ca_close_for(ca, usec, "CaBusy", why);
+	ca->slow_until_usec = ca->closed_until_usec + SLOW_USEC;
 }
 
 bool ca_break(struct ca *ca, const char *why)
@@ -113,6 +127,7 @@ bool ca_break(struct ca *ca, const char *why)
 		return false;
 	ca->n_breaks++;
 	ca_close_for(ca, usec < BREAK_LONGEST ? usec : BREAK_LONGEST, "CaUnreachable", why);
+	ca->is_broken = true;
 	return true;
 }
 
@@ -120,12 +135,13 @@ void ca_note(struct ca *ca, const char *reason, const char *why)
 {
 	autofree char *text = memory_printf("%s: %s", ca->origin, why);
 	struct table_entry *it;
+	time_t now = clock_wall();
 
 	table_each (&ca->a->owners, it) {
 		const struct owner *o = it->value;
 
 		for (size_t i = 0; i < o->n; i++)
-			if (o->certs[i]->ca == ca && o->certs[i]->job)
+			if (o->certs[i]->ca == ca && (o->certs[i]->job || o->certs[i]->due <= now))
 				cert_note(o->certs[i], reason, text);
 	}
 }
@@ -133,6 +149,8 @@ void ca_note(struct ca *ca, const char *reason, const char *why)
 void ca_mend(struct ca *ca)
 {
 	ca->n_breaks = 0;
+	if (!ca->is_broken && ca->closed_until_usec > clock_usec())
+		return;
 	ca->closed_until_usec = 0;
 	free(take_ptr(ca->why_closed));
 }
@@ -142,6 +160,13 @@ bool ca_owns(const struct ca *ca, const char *url)
 	size_t len = strlen(ca->origin);
 
 	return strncmp(url, ca->origin, len) == 0 && url[len] == '/';
+}
+
+static size_t jobs_at_once(const struct ca *ca)
+{
+	size_t n = ca->proven ? JOBS_KNOWN : JOBS_UNKNOWN;
+
+	return clock_usec() < ca->slow_until_usec ? n / 2 : n;
 }
 
 bool ca_takes_orders(const struct ca *ca, const char **ret_reason, char ret_text[static 480],
@@ -158,7 +183,7 @@ bool ca_takes_orders(const struct ca *ca, const char **ret_reason, char ret_text
 		*ret_reason = ca->closed_reason;
 		*ret_until_usec = ca->closed_until_usec;
 		snprintf(ret_text, 480, "%s: %s", ca->origin, ca->why_closed);
-	} else if (ca->n_jobs >= (ca->proven ? JOBS_KNOWN : JOBS_UNKNOWN)) {
+	} else if (ca->n_jobs >= jobs_at_once(ca)) {
 		*ret_reason = "Pending";
 		snprintf(ret_text, 480, "it waits for other orders to end");
 	} else {

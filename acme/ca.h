@@ -70,9 +70,11 @@ struct ca {
 	struct loop_source *timer, *idle;
 
 	uint64_t closed_until_usec; /* the breaker; 0: open */
-	unsigned n_breaks;          /* in a row */
-	const char *closed_reason;  /* CamelCase, static */
-	char *why_closed;           /* NULL: it is open */
+	bool is_broken; /* … since it failed; else since it asked for it, or our clock is wrong */
+	uint64_t slow_until_usec;  /* it was overloaded: half as many orders at a time */
+	unsigned n_breaks;         /* in a row */
+	const char *closed_reason; /* CamelCase, static */
+	char *why_closed;          /* NULL: it is open */
 
 	uint64_t answered_usec; /* when it last answered what a certificate needs */
 	uint64_t round_trip_usec;
@@ -111,13 +113,16 @@ void ca_go_on(struct ca *ca);
 /* Answers what waits and needs the account: it is refused. */
 void ca_fail_waiting(struct ca *ca, const char *why);
 
-/* Nothing is sent for so long; reason: static. */
+/* It is overloaded, and has asked for so long a pause; a day at most is believed. */
+void ca_be_patient(struct ca *ca, time_t wait_s, const char *why);
+/* Nothing is sent for so long, whatever it answers meanwhile; reason: static. */
 void ca_close_for(struct ca *ca, uint64_t usec, const char *reason, const char *why);
 /* … once more, for longer each time. False: it is closed already. */
 bool ca_break(struct ca *ca, const char *why);
+/* It answers: what was only broken is open again. */
 void ca_mend(struct ca *ca);
 
-/* All that is under way with it is held up by this: their conditions say so. reason: static. */
+/* All that is under way with it, or would be, is held up by this: their conditions say so. */
 void ca_note(struct ca *ca, const char *reason, const char *why);
 
 /* Whether a new order may be begun now. False: why and until when (clock_usec; UINT64_MAX: until another ends). */

@@ -149,8 +149,17 @@ static void on_account(const struct reply *r, void *data)
 {
 	struct ca *ca = data;
 
+	struct failure f;
+
 	ca->account_known = KNOWN_NOT;
-	if (r->http >= 400) {
+	failure_of(r, clock_wall(), &f);
+	if (f.class == FAILURE_LIMITED) {
+		ca_close_for(
+			ca,
+			(uint64_t)failure_wait(&f, 1, 0, seen_text(SEEN_START, ca->thumbprint)) *
+				USEC_PER_SEC,
+			"RateLimited", f.text);
+	} else if (r->http >= 400) {
 		autofree char *why = memory_printf("%s: %s", r->problem.type, r->problem.detail);
 
 		account_refuse(ca, why);

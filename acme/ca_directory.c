@@ -42,7 +42,8 @@ bool directory_is_known(struct ca *ca)
 	return ca->directory_known == KNOWN_YES;
 }
 
-static bool take_resources(struct ca *ca, const struct reply *r)
+/* NULL, or the first URL that is not within the CA's own host; then nothing of it is taken. */
+static const char *take_resources(struct ca *ca, const struct reply *r)
 {
 	const char *const urls[RESOURCES] = {
 		[RESOURCE_NEW_NONCE] = r->directory.new_nonce,
@@ -57,16 +58,16 @@ static bool take_resources(struct ca *ca, const struct reply *r)
 		if (!*urls[i])
 			continue;
 		if (!ca_owns(ca, urls[i]))
-			return false;
+			return urls[i];
 		ca->resources[i] = memory_dup(urls[i]);
 	}
-	return ca->resources[RESOURCE_NEW_NONCE] && ca->resources[RESOURCE_NEW_ACCOUNT] &&
-	       ca->resources[RESOURCE_NEW_ORDER];
+	return NULL;
 }
 
 static void on_directory(const struct reply *r, void *data)
 {
 	struct ca *ca = data;
+	const char *elsewhere;
 
 	ca->directory_known = KNOWN_NOT;
 	directory_clear(ca);
@@ -74,9 +75,15 @@ static void on_directory(const struct reply *r, void *data)
 		ca_break(ca, "there is no directory at this address");
 		return;
 	}
-	if (!take_resources(ca, r)) {
+	elsewhere = take_resources(ca, r);
+	if (elsewhere) {
+		autofree char *why = memory_printf(
+			"its directory names another host, %.300s: where it moved there, give its "
+			"new address as acme.directory",
+			elsewhere);
+
 		directory_clear(ca);
-		ca_break(ca, "its directory lacks what ACME needs, or names another host");
+		ca_break(ca, why);
 		return;
 	}
 	ca->caa_identities = texts_copy(&r->directory.caa_identities);

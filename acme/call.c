@@ -20,6 +20,7 @@
 
 #define NONCE_TRIES     10
 #define TRIES           4
+#define TRIES_ALONE     8 /* over a line that is bad, but carries the answers of others */
 #define BREAKS          6 /* of the CA, by one and the same call: some hours */
 #define TRY_AGAIN_FIRST (250 * USEC_PER_MSEC)
 #define SKEW_MAX        3600
@@ -179,18 +180,24 @@ static bool is_own_fault(const struct call *c, const struct reply *r)
 	return c->breaks >= BREAKS || c->ca->answered_usec > c->failed_usec;
 }
 
+static bool is_line_trouble(const struct reply *r)
+{
+	return r->error == REPLY_BROKEN;
+}
+
 /* Not at once, and signed anew. False: it has been tried often enough. */
 static bool try_again(struct call *c, const struct reply *r, const struct failure *f)
 {
 	uint64_t now = clock_usec();
 
 	if (f->class == FAILURE_BUSY) {
-		ca_close_for(c->ca, (uint64_t)f->wait * USEC_PER_SEC, "CaBusy", f->text);
+		ca_be_patient(c->ca, f->wait, f->text);
 		return true;
 	}
 	if (!c->tries++)
 		c->failed_usec = now;
-	if (c->tries < TRIES) {
+	if (c->tries < TRIES ||
+	    (c->tries < TRIES_ALONE && is_line_trouble(r) && is_own_fault(c, r))) {
 		c->not_before_usec = now + (TRY_AGAIN_FIRST << c->tries);
 		ca_note(c->ca, failure_reason(f->class), f->text);
 		return true;
@@ -218,10 +225,11 @@ static bool nonce_was_refused(struct call *c, struct failure *f)
 	return false;
 }
 
-/* A plain "not there" is for whoever asked. */
-static bool is_plain_absence(const struct reply *r)
+/* A plain "not there" (or "no more", or "not twice") is for whoever asked. */
+static bool is_plain_refusal(const struct reply *r)
 {
-	return r->error == REPLY_OK && !*r->problem.type && (r->http == 404 || r->http == 410);
+	return r->error == REPLY_OK && !*r->problem.type &&
+	       (r->http == 404 || r->http == 409 || r->http == 410);
 }
 
 /* It met a CA that did not know the account's old key any more, or it may have. */
@@ -264,9 +272,12 @@ static bool is_to_wait(struct call *c, const struct reply *r)
 	failure_of(r, clock_wall(), &f);
 	if (nonce_was_refused(c, &f))
 		return true;
+	/* Renewal information is advice: without it all goes on as it was, and nobody waits for it. */
+	if (c->spec.kind == REQUEST_RENEWAL_INFO && f.class != FAILURE_NONE)
+		return false;
 	if (f.class == FAILURE_PROTOCOL && !is_of_certificate(c))
 		f.class = FAILURE_TRANSPORT;
-	if (f.class == FAILURE_BUSY || (f.class == FAILURE_TRANSPORT && !is_plain_absence(r)))
+	if (f.class == FAILURE_BUSY || (f.class == FAILURE_TRANSPORT && !is_plain_refusal(r)))
 		return try_again(c, r, &f);
 	if (!clock_is_right(c->ca, r) || has_moved(c, r))
 		return true;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "acme/client.h"
+#include "acme/job.h"
 #include "acme/seen.h"
 #include "acme/standing.h"
 #include "agent/base/clock.h"
@@ -43,16 +43,8 @@ void cert_note(struct cert *c, const char *reason, const char *text)
 	    strcmp(r->problem, text) == 0)
 		return;
 	record_set_problem(r, reason, text);
-	if (c->job)
-		cert_save(c);
+	cert_save(c);
 	c->a->config.changed(c->webspace, c->a->config.data);
-}
-
-static time_t renewal_of(const struct cert *c)
-{
-	const struct record *r = cert_record(c);
-
-	return renew_at(&c->life, c->place.site, r->chosen, r->success);
 }
 
 /* Reads the live certificate. True: it is the CA's, and covers these names. */
@@ -69,12 +61,30 @@ static bool read_live(struct cert *c, const char *const *names, size_t n)
 	return live.covers;
 }
 
+/*
+ * When the live certificate, which covers these names, is to be renewed for them alone. While it
+ * also covers names that are held back now, these are waited for, or a passing fault of DNS would
+ * take from them what they have.
+ */
+static time_t renewal_of(struct cert *c, size_t n)
+{
+	const struct record *r = cert_record(c);
+	time_t at = renew_at(&c->life, c->place.site, r->chosen, r->success);
+	time_t latest = renew_latest(&c->life);
+
+	if (n < c->want.n_names && at < latest && read_live(c, c->want.names, c->want.n_names)) {
+		at += renew_patience(&c->life);
+		return at < latest ? at : latest;
+	}
+	return at;
+}
+
 bool cert_needs(const struct cert *c, const char *const *names, size_t n)
 {
 	struct cert now = *c;
 
 	return !read_live(&now, names, n) || cert_record(c)->forced ||
-	       clock_wall() >= renewal_of(&now);
+	       clock_wall() >= renewal_of(&now, n);
 }
 
 bool cert_replaces(const struct cert *c)
@@ -135,13 +145,17 @@ static time_t first_release(const struct cert *c, time_t now)
 
 void cert_look(struct cert *c)
 {
-	const struct record *r = cert_record(c);
+	struct record *r = cert_record(c);
 	const char *active[WIRE_NAMES_MAX];
-	time_t now = clock_wall(), release = first_release(c, now);
-	size_t n = record_active(r, c->want.names, c->want.n_names, now, active);
-	bool good = n ? read_live(c, active, n) : read_live(c, c->want.names, c->want.n_names);
+	time_t now = clock_wall(), release;
+	size_t n;
+	bool good;
 
-	c->due = good && !r->forced ? renewal_of(c) : now;
+	record_mend_times(r, now);
+	release = first_release(c, now);
+	n = record_active(r, c->want.names, c->want.n_names, now, active);
+	good = n ? read_live(c, active, n) : read_live(c, c->want.names, c->want.n_names);
+	c->due = good && !r->forced ? renewal_of(c, n) : now;
 	if (n == 0)
 		c->due = release;
 	else if (release && release < c->due)
@@ -176,19 +190,35 @@ static void note_failure(struct cert *c, const struct failure *f)
 	struct record *r = cert_record(c);
 	time_t now = clock_wall(), left = c->ends ? c->ends - now : 0;
 
+	/* Our own are counted apart: a CA's first is its first, however long nginx took to start. */
+	c->host_failures = f->class == FAILURE_HOST ? c->host_failures + 1 : 0;
 	if (f->class != FAILURE_LIMITED && !failure_is_of_ca(f->class)) {
-		r->failures++;
+		r->failures += f->class != FAILURE_HOST;
 		c->a->failed++;
 	}
 	/* That nginx does not answer is nothing to speak of while it is only starting. */
-	if (f->class != FAILURE_HOST || r->failures > STARTING_TRIES)
+	if (f->class != FAILURE_HOST || c->host_failures > STARTING_TRIES)
 		record_set_problem(r, failure_reason(f->class), f->text);
 	if (failure_is_of_ca(f->class))
 		return;
 	if (!r->failed_since)
 		r->failed_since = now;
-	r->next_try =
-		now + failure_wait(f, r->failures, left, seen_text(SEEN_START, c->place.site));
+	r->next_try = now + failure_wait(f, c->host_failures ? c->host_failures : r->failures, left,
+					 seen_text(SEEN_START, c->place.site));
+}
+
+/* An order that is over and came to nothing counts for less than a certificate. */
+static void return_spent(struct cert *c, const struct failure *f)
+{
+	const struct job *j = c->job;
+	struct order_record order;
+
+	if (!j->spent.n_names || (f && f->class == FAILURE_LIMITED))
+		return;
+	if (order_read(j->dir, &order) == 0)
+		order_clear(&order);
+	else
+		limits_return(&c->ca->limits, &j->spent);
 }
 
 /*
@@ -205,6 +235,7 @@ static void tell_problem(struct cert *c, const struct failure *f)
 
 void cert_done(struct cert *c, const struct failure *f)
 {
+	return_spent(c, f);
 	if (f)
 		note_failure(c, f);
 	else

@@ -55,6 +55,7 @@ struct cert {
 	struct lifetime life; /* of the live certificate, … */
 	time_t ends;          /* … 0: there is none of this CA's */
 	unsigned told_urgency;
+	unsigned host_failures; /* in a row */
 };
 
 /* The certificates of one webspace. */

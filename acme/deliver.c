@@ -135,6 +135,7 @@ static void install(struct job *j)
 		return;
 	}
 	remember(j);
+	j->spent.n_names = 0;
 	j->installed = true;
 	job_sync(j, on_installed);
 }

@@ -367,8 +367,8 @@ static bool is_busy(const struct cert *c)
 {
 	if (c->ca->why_closed || account_is_refused(c->ca))
 		return false;
-	return c->job || (c->urgent && c->due <= clock_wall() + SOON_S &&
-			  cert_record(c)->failures < SOON_TRIES);
+	return c->job ||
+	       (c->urgent && c->due <= clock_wall() + SOON_S && c->host_failures < SOON_TRIES);
 }
 
 bool acme_busy(const struct acme *a)

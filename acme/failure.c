@@ -87,11 +87,10 @@ static void read_limit(const char *text, struct failure *f)
 	if (strstr(text, "unpause") || strstr(text, "paused")) {
 		f->class = FAILURE_PAUSED;
 		f->scope = SCOPE_NAME;
-		(void)quoted_behind(text, "", f->name);
 	} else if (strstr(text, "exact set of")) {
 		f->scope = SCOPE_SET;
 	} else if (strstr(text, "too many failed authorizations")) {
-		f->scope = quoted_behind(text, "for ", f->name) ? SCOPE_NAME : SCOPE_CERTIFICATE;
+		f->scope = SCOPE_NAME;
 	} else if (strstr(text, "already issued for")) {
 		f->scope = quoted_behind(text, "for ", f->name) ? SCOPE_DOMAIN : SCOPE_CERTIFICATE;
 	} else if (strstr(text, "new orders") || strstr(text, "this account")) {
@@ -126,6 +125,13 @@ static bool is_about_account(const struct reply *r)
 	return strcmp(r->problem.type, "unauthorized") == 0 && strstr(r->problem.detail, "ccount");
 }
 
+/* What stands before a CA says so with either status, and without ACME's words. */
+static bool is_overload(const struct reply *r)
+{
+	return r->error == REPLY_OK && r->retry_after >= 0 &&
+	       (r->http == 503 || (r->http == 429 && !*r->problem.type));
+}
+
 void failure_of(const struct reply *reply, time_t now, struct failure *ret)
 {
 	if (!reply_is_bad(reply) && !*reply->problem.type) {
@@ -142,7 +148,7 @@ void failure_of(const struct reply *reply, time_t now, struct failure *ret)
 			ret->class =
 				FAILURE_TRANSPORT; /* a problem of its own, whatever its type */
 	}
-	if (reply->error == REPLY_OK && reply->http == 503 && reply->retry_after >= 0)
+	if (is_overload(reply))
 		ret->class = FAILURE_BUSY;
 	if (reply->error == REPLY_OK && reply->retry_after >= 0)
 		ret->wait = (time_t)reply->retry_after;
@@ -194,23 +200,35 @@ time_t failure_wait(const struct failure *f, unsigned n, time_t left, uint64_t h
 	return spread > 0 ? wait - spread / 2 + (time_t)(hash % (uint64_t)spread) : wait;
 }
 
+static const char *const reasons[] = {
+	[FAILURE_NONE] = "Pending",
+	[FAILURE_NONCE] = "CaUnreachable",
+	[FAILURE_TRANSPORT] = "CaUnreachable",
+	[FAILURE_BUSY] = "CaBusy",
+	[FAILURE_LIMITED] = "RateLimited",
+	[FAILURE_NAMES] = "NotValidated",
+	[FAILURE_PAUSED] = "Paused",
+	[FAILURE_CERTIFICATE] = "Refused",
+	[FAILURE_ACCOUNT] = "AccountRefused",
+	[FAILURE_REPLACED] = "Pending",
+	[FAILURE_NOT_READY] = "Pending",
+	[FAILURE_PROTOCOL] = "CaMisbehaves",
+	[FAILURE_HOST] = "HostFault",
+};
+static const char *const more_reasons[] = { "ClockWrong", "NamesHeld" };
+
 const char *failure_reason(enum failure_class class)
 {
-	static const char *const reasons[] = {
-		[FAILURE_NONE] = "Pending",
-		[FAILURE_NONCE] = "CaUnreachable",
-		[FAILURE_TRANSPORT] = "CaUnreachable",
-		[FAILURE_BUSY] = "CaBusy",
-		[FAILURE_LIMITED] = "RateLimited",
-		[FAILURE_NAMES] = "NotValidated",
-		[FAILURE_PAUSED] = "Paused",
-		[FAILURE_CERTIFICATE] = "Refused",
-		[FAILURE_ACCOUNT] = "AccountRefused",
-		[FAILURE_REPLACED] = "Pending",
-		[FAILURE_NOT_READY] = "Pending",
-		[FAILURE_PROTOCOL] = "CaMisbehaves",
-		[FAILURE_HOST] = "HostFault",
-	};
-
 	return reasons[class];
+}
+
+const char *failure_word(const char *text)
+{
+	for (size_t i = 0; text && i < ELEMENTS(reasons); i++)
+		if (strcmp(reasons[i], text) == 0)
+			return reasons[i];
+	for (size_t i = 0; text && i < ELEMENTS(more_reasons); i++)
+		if (strcmp(more_reasons[i], text) == 0)
+			return more_reasons[i];
+	return reasons[FAILURE_NONE];
 }

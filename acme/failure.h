@@ -38,9 +38,9 @@ enum failure_scope {
 struct failure {
 	enum failure_class class;
 	enum failure_scope scope; /* of FAILURE_LIMITED and FAILURE_PAUSED */
-	char name[256];           /* SCOPE_NAME, SCOPE_DOMAIN: which; "": not said */
+	char name[256];           /* SCOPE_DOMAIN: which; "": not said */
 	time_t wait;              /* seconds that the CA asked for; 0: it did not say */
-	char text[480];           /* for a person: the CA's own sentence, or what went wrong */
+	char text[1200];          /* for a person: the CA's own sentence, or what went wrong */
 };
 
 /* now: for "retry after DATE" in a sentence. */
@@ -59,3 +59,5 @@ time_t failure_wait(const struct failure *f, unsigned n, time_t left, uint64_t h
 
 /* "NotPointedHere" …: a CamelCase word for the condition. */
 const char *failure_reason(enum failure_class class);
+/* The same word as a static text, for a condition keeps it longer than any record; an unknown one, or NULL: "Pending". */
+const char *failure_word(const char *text);

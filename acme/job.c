@@ -24,6 +24,8 @@
 #include "agent/base/own.h"
 
 #define LOOK_AGAIN_S 600 /* at a name that DNS or CAA speaks against */
+#define LOOK_SOON_S  60  /* … that our own nginx does not answer for */
+#define DAY          ((time_t)86400)
 
 /* Ending ------------------------------------------------------------------ */
 
@@ -72,11 +74,16 @@ void job_fail_text(struct job *j, enum failure_class class, const char *format, 
 	job_fail(j, &f);
 }
 
-/* A CA may spell a name its own way. */
+/* A CA may spell a name its own way: in capitals, or with a dot at its end. */
 const char *job_name(const struct job *j, const char *name)
 {
+	size_t len = strlen(name);
+
+	if (len > 1 && name[len - 1] == '.')
+		len--;
 	for (size_t i = 0; i < j->order.n_names; i++)
-		if (strcasecmp(j->order.names[i], name) == 0)
+		if (strlen(j->order.names[i]) == len &&
+		    strncasecmp(j->order.names[i], name, len) == 0)
 			return j->order.names[i];
 	return NULL;
 }
@@ -85,14 +92,13 @@ void job_hold_name(struct job *j, const char *any, const struct failure *f)
 {
 	const char *name = job_name(j, any);
 	struct record *r = cert_record(j->cert);
-	const struct held_name *h = name ? record_held(r, name) : NULL;
 	time_t now = clock_wall(), left = j->cert->ends ? j->cert->ends - now : 0;
+	struct held_name *h;
 
-	if (name)
-		record_hold(r, name,
-			    now + failure_wait(f, h ? h->failures + 1 : 1, left,
-					       seen_text(SEEN_START, name)),
-			    f->text);
+	if (!name)
+		return;
+	h = record_hold(r, name, now, f->text);
+	h->until += failure_wait(f, ++h->failures, left, seen_text(SEEN_START, name));
 }
 
 void job_names_failed(struct job *j)
@@ -181,31 +187,59 @@ static bool lists(const struct text_array *names, const char *name)
 	return false;
 }
 
-/* What is left of the names; a listener that does not answer is our own fault, and nobody's name is held for it. */
+/*
+ * Where the name's traffic goes to, we cannot know behind NAT or a load balancer: once a day the CA
+ * is asked all the same.
+ */
+static bool is_to_be_tried(struct held_name *h, time_t now)
+{
+	if (!h->tried)
+		h->tried = now;
+	if (now < h->tried + DAY)
+		return false;
+	h->tried = now;
+	return true;
+}
+
+/* It is held back by this. False: it is tried all the same. */
+static bool hold_by(struct record *record, const struct verdict *v)
+{
+	time_t now = clock_wall();
+	struct held_name *h = record_hold(
+		record, v->name, now + (v->kind == VERDICT_LISTENER ? LOOK_SOON_S : LOOK_AGAIN_S),
+		v->text);
+
+	return v->kind != VERDICT_ELSEWHERE || !is_to_be_tried(h, now);
+}
+
+/* That no name at all is answered for is our own fault: nginx is only starting, or down. */
+static bool nothing_answers(const struct verdict *verdicts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (verdicts[i].kind != VERDICT_LISTENER)
+			return false;
+	return n > 0;
+}
+
+/* What is left of the names. */
 static void on_preflight(const struct verdict *verdicts, size_t n, void *data)
 {
 	struct job *j = data;
 	struct cert *c = j->cert;
-	struct record *record = cert_record(c);
 	struct text_array good = { 0 };
-	const char *listener = NULL;
-	time_t until = clock_wall() + LOOK_AGAIN_S;
 
-	for (size_t i = 0; i < n; i++) {
-		if (verdicts[i].kind == VERDICT_GOOD && !lists(&good, verdicts[i].name))
-			good.items[good.count++] = verdicts[i].name;
-		else if (verdicts[i].kind == VERDICT_LISTENER)
-			listener = verdicts[i].text;
-		else if (verdicts[i].kind != VERDICT_GOOD)
-			record_hold(record, verdicts[i].name, until, verdicts[i].text);
-	}
-	if (listener) {
-		job_fail_text(j, FAILURE_HOST, "%s", listener);
+	if (nothing_answers(verdicts, n)) {
+		job_fail_text(j, FAILURE_HOST, "%s", verdicts[0].text);
 		return;
 	}
+	for (size_t i = 0; i < n; i++)
+		if (!lists(&good, verdicts[i].name) &&
+		    (verdicts[i].kind == VERDICT_GOOD || !hold_by(cert_record(c), &verdicts[i])))
+			good.items[good.count++] = verdicts[i].name;
 	set_names(j, good.items, good.count);
-	preflight_drop(take_ptr(j->preflight));
-	if (good.count && cert_needs(c, good.items, good.count))
+	preflight_drop(take_ptr(j->preflight)); /* and the names in good with it */
+	if (j->order.n_names &&
+	    cert_needs(c, (const char *const *)j->order.names, j->order.n_names))
 		job_order(j);
 	else
 		cert_done(c, NULL);

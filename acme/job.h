@@ -17,6 +17,8 @@ struct job {
 	int dir;                   /* of the certificate */
 	struct order_record order; /* its names are those that are ordered */
 	bool resumed;
+	struct limits_order
+		spent; /* that it has taken from the limits; no names: nothing. Borrows from order */
 
 	struct preflight *preflight;
 	struct program *program; /* makes a key */
@@ -34,6 +36,8 @@ struct job {
 	struct authorization *authorizations; /* as many as order names */
 	size_t n_authorizations, n_open;
 	bool found_fault;
+	struct failure
+		fault; /* what the invalid order says of itself; class FAILURE_NONE: nothing */
 
 	struct buf chain; /* as checked, to be installed */
 	struct chain_facts facts;
@@ -67,6 +71,8 @@ void job_order(struct job *j);
 void job_go_on(struct job *j, const struct reply *r);
 /* The CA says nothing usable of it: it may yet, so that a new one is begun only after a few times. */
 void job_doubt_order(struct job *j);
+/* This certificate, or all of its names, failed by what a CA says. */
+void job_failed(struct job *j, const struct failure *f);
 /* A failed answer to something that is about all of it: also by subproblems, and by the scope of a limit. */
 void job_refused(struct job *j, const struct reply *r);
 /* Looks at the order until it is no longer as it was; then the answer goes to fn. */

@@ -23,6 +23,9 @@
 #define FILE_MAX  (1u << 20)
 #define HOUR      ((time_t)3600)
 #define DAY       (24 * HOUR)
+#define LONGEST   (8 * DAY)
+
+enum { KIND_ACCOUNT };
 
 /* https://letsencrypt.org/docs/rate-limits/ */
 static const struct kind {
@@ -31,7 +34,7 @@ static const struct kind {
 	unsigned room;
 	time_t seconds; /* in which it refills from empty */
 } kinds[] = {
-	{ "account", "300 new orders in 3 hours", 300, 3 * HOUR },
+	[KIND_ACCOUNT] = { "account", "300 new orders in 3 hours", 300, 3 * HOUR },
 	{ "domain ", "50 certificates of a registered domain in 7 days", 50, 7 * DAY },
 	{ "set ", "5 certificates of the same names in 7 days", 5, 7 * DAY },
 };
@@ -61,6 +64,12 @@ static struct bucket *bucket_of(struct limits *l, const char *name)
 	return b;
 }
 
+/* A CA's "not before" goes up to LONGEST; beyond that, a clock that was wrong has written it. */
+static bool is_possible(const struct bucket *b, time_t now)
+{
+	return b->full_at <= now + b->kind->seconds + LONGEST;
+}
+
 /* When there will be one to take; in the past: now. */
 static time_t next_token(const struct bucket *b)
 {
@@ -69,7 +78,7 @@ static time_t next_token(const struct bucket *b)
 
 static void take(struct bucket *b, time_t now)
 {
-	if (b->full_at < now)
+	if (b->full_at < now || !is_possible(b, now))
 		b->full_at = now;
 	b->full_at += b->kind->seconds / b->kind->room;
 }
@@ -137,7 +146,8 @@ bool limits_allow(struct limits *l, const struct limits_order *order, time_t now
 
 	for (size_t i = 0; i < n; i++) {
 		b = table_get(&l->buckets, names[i]);
-		if (b && next_token(b) > now && (!last || next_token(b) > next_token(last)))
+		if (b && is_possible(b, now) && next_token(b) > now &&
+		    (!last || next_token(b) > next_token(last)))
 			last = b;
 		free(names[i]);
 	}
@@ -155,6 +165,21 @@ void limits_spend(struct limits *l, const struct limits_order *order, time_t now
 
 	for (size_t i = 0; i < n; i++) {
 		take(bucket_of(l, names[i]), now);
+		free(names[i]);
+	}
+	l->changed |= n > 0;
+}
+
+void limits_return(struct limits *l, const struct limits_order *order)
+{
+	char *names[BUCKETS_MAX];
+	size_t n = buckets_of(order, names);
+
+	for (size_t i = 0; i < n; i++) {
+		struct bucket *b = table_get(&l->buckets, names[i]);
+
+		if (b && b->kind != &kinds[KIND_ACCOUNT])
+			b->full_at -= b->kind->seconds / b->kind->room;
 		free(names[i]);
 	}
 	l->changed |= n > 0;
@@ -210,8 +235,7 @@ void limits_read(struct limits *l, int dir, time_t now)
 		time_t full_at = (time_t)json_number(row, "full_at", 0);
 		const struct kind *kind = name ? kind_of(name) : NULL;
 
-		/* What no clock of ours can have written. */
-		if (kind && full_at > now && full_at <= now + 2 * kind->seconds)
+		if (kind && full_at > now && is_possible(&(struct bucket){ kind, full_at }, now))
 			bucket_of(l, name)->full_at = full_at;
 	}
 }

@@ -30,6 +30,8 @@ bool limits_allow(struct limits *l, const struct limits_order *order, time_t now
 		  const char **ret_what);
 /* It is ordered: of each bucket one less. */
 void limits_spend(struct limits *l, const struct limits_order *order, time_t now);
+/* … but no certificate came of it: only these count, but for the orders of an account. */
+void limits_return(struct limits *l, const struct limits_order *order);
 /* The CA said that this is empty until then: the account, a domain, or these names together. */
 void limits_drain_account(struct limits *l, time_t until, time_t now);
 void limits_drain_domain(struct limits *l, const char *domain, time_t until, time_t now);

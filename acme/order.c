@@ -3,6 +3,7 @@
  * and with what a CA may say to it. A refusal holds up whom it is about, a name,
  * a domain, an account, and nobody else.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,6 +40,41 @@ static void hold_all(struct job *j, const struct failure *f)
 		job_hold_name(j, j->order.names[i], f);
 }
 
+static bool is_of_name(char c)
+{
+	return isalnum((unsigned char)c) || c == '-' || c == '.' || c == '*';
+}
+
+/* As a word of its own, be it followed by a full stop. */
+static bool mentions(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = text; (at = strcasestr(at, name)); at++) {
+		bool begins = at == text || !is_of_name(at[-1]);
+		bool ends = !is_of_name(at[len]) || (at[len] == '.' && !is_of_name(at[len + 1]));
+
+		if (begins && ends)
+			return true;
+	}
+	return false;
+}
+
+/* Those that the CA's sentence speaks of; all, if it is about none of ours. */
+static void hold_mentioned(struct job *j, const struct failure *f)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < j->order.n_names; i++) {
+		if (!mentions(f->text, j->order.names[i]))
+			continue;
+		job_hold_name(j, j->order.names[i], f);
+		any = true;
+	}
+	if (!any)
+		hold_all(j, f);
+}
+
 /* A limit or a pause holds up whom it is about; the job ends, and whose turn it is shows anew. */
 static void keep_limit(struct job *j, const struct failure *f)
 {
@@ -59,10 +95,7 @@ static void keep_limit(struct job *j, const struct failure *f)
 				 until, now);
 		break;
 	case SCOPE_NAME:
-		if (job_name(j, f->name))
-			job_hold_name(j, f->name, f);
-		else
-			hold_all(j, f);
+		hold_mentioned(j, f);
 		break;
 	case SCOPE_CERTIFICATE:
 		break;
@@ -77,35 +110,40 @@ void job_doubt_order(struct job *j)
 		order_drop(j->dir);
 }
 
+void job_failed(struct job *j, const struct failure *f)
+{
+	struct failure mine = *f;
+	bool is_limit = f->class == FAILURE_LIMITED || f->class == FAILURE_PAUSED;
+
+	if (is_limit)
+		keep_limit(j, f);
+	else if (f->class == FAILURE_NAMES)
+		hold_all(j, f);
+	if (f->class == FAILURE_NAMES || (is_limit && f->scope == SCOPE_NAME)) {
+		job_names_failed(j);
+		return;
+	}
+	if (f->class == FAILURE_NONE || f->class == FAILURE_TRANSPORT)
+		mine.class = FAILURE_PROTOCOL;
+	job_fail(j, &mine);
+}
+
 void job_refused(struct job *j, const struct reply *r)
 {
 	struct failure f;
 
 	failure_of(r, clock_wall(), &f);
-	if (f.class == FAILURE_LIMITED || f.class == FAILURE_PAUSED) {
-		keep_limit(j, &f);
-		if (f.scope == SCOPE_NAME)
-			job_names_failed(j);
+	if (f.class == FAILURE_LIMITED || f.class == FAILURE_PAUSED || f.class == FAILURE_ACCOUNT) {
+		job_failed(j, &f); /* which says nothing of the order */
+	} else if (hold_by_subproblems(j, r)) {
+		job_names_failed(j);
+	} else {
+		if (*r->problem.type)
+			order_drop(j->dir);
 		else
-			job_fail(j, &f);
-		return;
+			job_doubt_order(j);
+		job_failed(j, &f);
 	}
-	if (hold_by_subproblems(j, r)) {
-		job_names_failed(j);
-		return;
-	}
-	if (f.class == FAILURE_NAMES) {
-		hold_all(j, &f);
-		job_names_failed(j);
-		return;
-	}
-	if (!*r->problem.type)
-		job_doubt_order(j);
-	else if (f.class != FAILURE_ACCOUNT)
-		order_drop(j->dir);
-	if (f.class == FAILURE_NONE || f.class == FAILURE_TRANSPORT)
-		f.class = FAILURE_PROTOCOL;
-	job_fail(j, &f);
 }
 
 /* Ordering ------------------------------------------------------------------ */
@@ -165,12 +203,24 @@ void job_go_on(struct job *j, const struct reply *r)
 
 static void order_begin(struct job *j);
 
+/*
+ * "replaces" is a courtesy: a CA that knows a successor already, that does not know the certificate
+ * or that dislikes the identifier gets the order again without it, once and for this certificate.
+ */
+static bool is_about_replacing(const struct job *j, const struct reply *r)
+{
+	return j->order.replaces &&
+	       (r->http == 404 || r->http == 409 ||
+		(r->http >= 400 && (strcmp(r->problem.type, "alreadyReplaced") == 0 ||
+				    strcmp(r->problem.type, "malformed") == 0)));
+}
+
 static void on_order(struct job *j, const struct reply *r)
 {
 	struct record *record = cert_record(j->cert);
 	struct err e = { 0 };
 
-	if (strcmp(r->problem.type, "alreadyReplaced") == 0 && !record->replaced) {
+	if (is_about_replacing(j, r)) {
 		record->replaced = true;
 		order_begin(j);
 		return;
@@ -196,17 +246,18 @@ static void on_order(struct job *j, const struct reply *r)
 	job_go_on(j, r);
 }
 
-static void spend(struct cert *c, const struct limits_order *order)
+static void spend(struct job *j, const struct limits_order *order)
 {
-	struct ca *ca = c->ca;
+	struct ca *ca = j->cert->ca;
 	time_t now = clock_wall();
 	struct err e = { 0 };
 
 	if (!ca->keeps_limits)
 		return;
 	limits_spend(&ca->limits, order, now);
+	j->spent = *order;
 	if (limits_write(&ca->limits, ca->dir, now, &e) < 0)
-		acme_tell(c->a, ACME_PROBLEM, NULL, "%s: limits: %s", ca->origin, e.text);
+		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: limits: %s", ca->origin, e.text);
 }
 
 /*
@@ -228,7 +279,7 @@ static bool is_ready(struct job *j)
 		job_fail_text(j, FAILURE_HOST, "%s", e.text);
 		return false;
 	}
-	spend(c, &order);
+	spend(j, &order);
 	return true;
 }
 

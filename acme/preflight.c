@@ -199,7 +199,7 @@ static void on_addresses(const struct reply *r, void *data)
 		against(p, l->name, VERDICT_DNS, "%s has no address in DNS", name);
 	else if (p->a->config.preflight == ACME_LOOK_STRICT &&
 		 !any_is_ours(&p->a->config, &r->records))
-		against(p, l->name, VERDICT_DNS,
+		against(p, l->name, VERDICT_ELSEWHERE,
 			"%s points to %s, which is no address of this host", name,
 			r->records.items[0]);
 	ended(l);

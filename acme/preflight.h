@@ -5,8 +5,9 @@
 
 enum verdict_kind {
 	VERDICT_GOOD,
-	VERDICT_LISTENER, /* our own nginx does not answer as it should */
-	VERDICT_DNS,      /* no address, or none of ours (strict) */
+	VERDICT_LISTENER,  /* our own nginx does not answer as it should */
+	VERDICT_DNS,       /* no address */
+	VERDICT_ELSEWHERE, /* none of ours (strict) */
 	VERDICT_CAA,
 	VERDICT_HOOK, /* there is no program for dns-01 */
 };

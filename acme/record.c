@@ -22,6 +22,7 @@
 
 #define FILE_MAX  65536
 #define NAMES_MAX 100
+#define AHEAD_MAX ((time_t)8 * 86400)
 
 /* Fields of state.json that are read and written alike. */
 struct text_row {
@@ -96,11 +97,13 @@ static void read_held(const struct json *list, struct record *ret)
 	for (size_t i = 0; i < json_count(list) && i < NAMES_MAX; i++) {
 		const struct json *row = json_at(list, i);
 		const char *name = json_text(row, "name"), *why = json_text(row, "why");
+		struct held_name *h;
 
 		if (!name)
 			continue;
-		record_hold(ret, name, (time_t)json_number(row, "until", 0), why ? why : "");
-		ret->held[ret->n_held - 1].failures = (unsigned)json_number(row, "failures", 1);
+		h = record_hold(ret, name, (time_t)json_number(row, "until", 0), why);
+		h->failures = (unsigned)json_number(row, "failures", 0);
+		h->tried = (time_t)json_number(row, "tried", 0);
 	}
 }
 
@@ -134,7 +137,10 @@ static struct json *write_held(const struct record *r)
 		json_put_text(row, "name", r->held[i].name);
 		json_put_text(row, "why", r->held[i].why);
 		json_put_number(row, "until", r->held[i].until);
-		json_put_number(row, "failures", r->held[i].failures);
+		if (r->held[i].failures)
+			json_put_number(row, "failures", r->held[i].failures);
+		if (r->held[i].tried)
+			json_put_number(row, "tried", r->held[i].tried);
 		json_add(list, row);
 	}
 	return list;
@@ -201,7 +207,7 @@ size_t record_active(const struct record *r, const char *const *names, size_t n,
 	return count;
 }
 
-void record_hold(struct record *r, const char *name, time_t until, const char *why)
+struct held_name *record_hold(struct record *r, const char *name, time_t until, const char *why)
 {
 	struct held_name *h = NULL;
 
@@ -214,8 +220,23 @@ void record_hold(struct record *r, const char *name, time_t until, const char *w
 		*h = (struct held_name){ .name = memory_dup(name) };
 	}
 	h->until = until;
-	h->failures++;
 	record_set_text(&h->why, why);
+	return h;
+}
+
+void record_mend_times(struct record *r, time_t now)
+{
+	time_t *const ahead[] = { &r->success, &r->next_try, &r->failed_since, &r->ask_window };
+
+	for (size_t i = 0; i < ELEMENTS(ahead); i++)
+		if (*ahead[i] > now + AHEAD_MAX)
+			*ahead[i] = 0;
+	for (size_t i = 0; i < r->n_held; i++) {
+		if (r->held[i].until > now + AHEAD_MAX)
+			r->held[i].until = now;
+		if (r->held[i].tried > now)
+			r->held[i].tried = now;
+	}
 }
 
 void record_release(struct record *r, const char *name)

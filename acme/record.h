@@ -25,7 +25,10 @@ void record_set_problem(struct record *r, const char *reason, const char *proble
 size_t record_active(const struct record *r, const char *const *names, size_t n, time_t now,
 		     const char **ret);
 const struct held_name *record_held(const struct record *r, const char *name);
-void record_hold(struct record *r, const char *name, time_t until, const char *why);
+/* Owned by the record, until the next name is held or released. */
+struct held_name *record_hold(struct record *r, const char *name, time_t until, const char *why);
+/* Times that lie further ahead than any that we set: a clock that was wrong has written them. They are over. */
+void record_mend_times(struct record *r, time_t now);
 void record_release(struct record *r, const char *name);
 
 struct order_record {

@@ -46,12 +46,17 @@ time_t renew_in_window(time_t start, time_t end, uint64_t random)
 	return start + (time_t)(random % (uint64_t)(end - start));
 }
 
-/* A CA that always says "now", or that gives what has all but ended, would have us renew without end. */
-static time_t pause_after(const struct lifetime *l, time_t last_success)
+/*
+ * A CA that always says "now", or whose certificates are old when they come, would have us renew
+ * without end. Half of what is left is waited for at most.
+ */
+static time_t soonest(const struct lifetime *l, time_t last_success)
 {
-	time_t left = l->not_after - last_success, pause = length(l) / 10;
+	time_t tenth = length(l) / 10, half = (l->not_after - last_success) / 2;
 
-	return left > 0 && pause > left / 2 ? left / 2 : pause;
+	if (last_success <= 0 || half <= 0)
+		return 0;
+	return last_success + (half < tenth ? half : tenth);
 }
 
 time_t renew_at(const struct lifetime *l, const char *name, time_t chosen, time_t last_success)
@@ -60,9 +65,14 @@ time_t renew_at(const struct lifetime *l, const char *name, time_t chosen, time_
 
 	if (at > latest)
 		at = latest;
-	if (last_success && at < last_success + pause_after(l, last_success))
-		at = last_success + pause_after(l, last_success);
-	return at;
+	return at > soonest(l, last_success) ? at : soonest(l, last_success);
+}
+
+time_t renew_patience(const struct lifetime *l)
+{
+	time_t part = length(l) / 20;
+
+	return part < DAY ? part : DAY;
 }
 
 time_t renew_ask_after(int64_t retry_after)

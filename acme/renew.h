@@ -26,6 +26,9 @@ time_t renew_in_window(time_t start, time_t end, uint64_t random);
 /* The moment for this one: chosen is what renew_in_window gave (0: none). last_success: of this place; 0: none. */
 time_t renew_at(const struct lifetime *l, const char *name, time_t chosen, time_t last_success);
 
+/* So long a renewal waits for a name that cannot be proved now, before it goes on without it. */
+time_t renew_patience(const struct lifetime *l);
+
 /* Until the CA is asked for its window again. retry_after: seconds, -1 not said. */
 time_t renew_ask_after(int64_t retry_after);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "acme/failure.h"
 #include "acme/record.h"
 #include "acme/store.h"
 #include "acme/wire.h"
@@ -24,16 +25,33 @@ bool standing_is_of_ca(const struct record *r, const struct certificate *live,
 	       strcmp(r->ca, directory) == 0 && r->key && strcmp(r->key, key_type_words[key]) == 0;
 }
 
-static bool is_usable(const struct certificate *live, time_t now)
+/*
+ * Also when it is out of date: what stood in for it would be trusted no more, and if it is our clock
+ * that is wrong a good certificate were lost.
+ */
+static bool is_usable(const struct certificate *live)
 {
-	return live->key_matches && !live->internal && live->covers_some &&
-	       now >= live->not_before && now < live->not_after;
+	return live->key_matches && !live->internal && live->covers_some;
+}
+
+static bool is_in_date(const struct certificate *live, time_t now)
+{
+	return now >= live->not_before && now < live->not_after;
 }
 
 static void why_not(const struct record *r, struct acme_standing *ret)
 {
-	ret->reason = r->reason ? r->reason : "Pending";
+	ret->reason = failure_word(r->reason);
 	ret->text = r->problem ? r->problem : "the CA has not issued it yet";
+}
+
+static void why_out_of_date(const struct record *r, struct acme_standing *ret)
+{
+	if (r->reason)
+		return;
+	ret->reason = "OutOfDate";
+	ret->text = "its time is over, or has not come, by this host's clock; the CA has not "
+		    "issued another yet";
 }
 
 void acme_standing(struct store *s, const char *webspace, const struct acme_want *want, time_t now,
@@ -51,10 +69,14 @@ void acme_standing(struct store *s, const char *webspace, const struct acme_want
 	why_not(r, ret);
 	if (store_read(s, webspace, want->site, n ? active : want->names, n ? n : want->n_names,
 		       &live, NULL) < 0 ||
-	    !is_usable(&live, now) || store_current(s, webspace, want->site, ret->dir) < 0)
+	    !is_usable(&live) || store_current(s, webspace, want->site, ret->dir) < 0)
 		return;
 	ret->usable = true;
 	ret->ends = live.not_after;
+	if (!is_in_date(&live, now)) {
+		why_out_of_date(r, ret);
+		return;
+	}
 	ret->good = live.covers && standing_is_of_ca(r, &live, want->directory, want->key);
 	ret->whole = ret->good && !held;
 }
@@ -84,7 +106,7 @@ int acme_stand_in(struct store *s, const char *webspace, const char *const *name
 		    store_place(webspace, place->d_name, &at, NULL) == 0 &&
 		    !store_excludes(s, &at, names, n) &&
 		    store_read(s, webspace, place->d_name, names, n, &live, NULL) == 0 &&
-		    is_usable(&live, now) && live.covers)
+		    is_usable(&live) && is_in_date(&live, now) && live.covers)
 			r = store_current(s, webspace, place->d_name, ret_dir);
 	}
 	if (places)

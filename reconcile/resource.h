@@ -68,7 +68,8 @@ struct finding {
 		reason; /* CamelCase, static, for the condition: "WrongType", "NotAllowed"; NULL: by state */
 	const char *what; /* which attribute: "mode", "owner", "source"; NULL: the whole */
 	char old_value[200], new_value[200];
-	char text[300]; /* FOREIGN, NOT_READY, PLACEHOLDER: the sentence */
+	char text
+		[1300]; /* FOREIGN, NOT_READY, PLACEHOLDER: the sentence; a CA's may hold a long address */
 };
 
 struct resource_type {

@@ -20,8 +20,9 @@ struct site_certificate {
 	char rsa_dir[600]; /* of a second one with an RSA key; "": none */
 
 	/* For the resource: */
-	const char *reason; /* not wanted: why, for the condition: "TermsNotAgreed", "Pending" … */
-	char text[300];     /* … in a sentence */
+	const char *
+		reason; /* not wanted: why, for the condition, static: "TermsNotAgreed", "Pending" … */
+	char text[1300]; /* … in a sentence */
 	const char
 		*differs; /* what has to be done something about: "names", "key"; NULL: nothing */
 	bool missing;     /* … there is none at all */

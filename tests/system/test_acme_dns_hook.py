@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from acme_host import NO_PHP, certs, is_internal, one, site, sites, wait_public, wait_reason, wait_served
+from acme_host import NO_PHP, certs, is_internal, one, site, sites, use, wait_public, wait_reason, wait_served
+from answers import delay
 from certificates import names_of
 from faulty_ca import FaultyCA
 from host import Host, wait_for
@@ -280,3 +281,11 @@ def test_one_certificate_of_the_base_domain_is_used_by_all_sites_right_below_it(
     host.wait_ready("carol")
     assert host.served("carol") == host.served("alice") and len(ca.seen()) == asked
     assert "*.web.test" in host.command("certs", "list", ".host").stdout
+
+    host.end()
+    use(host, ca.settings())
+    old, rule = host.served("alice"), ca.on("finalize", delay(1))
+    host.start()
+    wait_for("the sites' own are ordered", lambda: rule.fired, 15)
+    assert host.served("alice") == old, "it is good until then"
+    assert names_of(wait_served(host, "alice", other_than=old)) == ["alice.web.test"]

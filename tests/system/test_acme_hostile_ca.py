@@ -8,6 +8,7 @@ minute, is taken out of the records.
 import json
 import signal
 import ssl
+import threading
 import time
 
 import pytest
@@ -244,7 +245,6 @@ class Town:
                 told = [f"{case.name}: {self.conditions().get(case.webspace)} {case.ca.counts()}" for case in left()]
                 raise AssertionError("\n".join(told + self.host.journal().splitlines()[-30:]))
             time.sleep(0.1)
-        print(f"{step.__name__} {time.monotonic() - began}")
 
     def meet(self):
         """The condition says so, and the journal, while the stand-in is served."""
@@ -273,8 +273,14 @@ class Town:
             case.ca.stop()
 
 
+@pytest.fixture(autouse=True)
+def accounts():
+    """Those of the module's hosts stay between tests."""
+
+
 @pytest.fixture(scope="module")
-def town(dns_of_the_module, pebble_of_the_module):
+def town(slow, pebble_of_the_module):
+    """After the slow ones, for of these time is to pass."""
     town = Town(pebble_of_the_module)
     yield town
     town.stop()
@@ -303,3 +309,168 @@ def test_after_an_answer_that_was_lost_nothing_is_made_twice(town, case):
     assert len({seen.path for seen in finalized}) == 1, finalized
     assert [seen.status for seen in finalized].count(200) == 1
     assert {kind: counts[kind] for kind in case.counts} == case.counts
+
+
+# With a certificate already there -----------------------------------------------------------------
+
+
+RENEWALS = [case for case in CASES if case.reason == REFUSED and ("chain" in case.name or "a certificate" in case.name)]
+
+
+@pytest.fixture(scope="module")
+def renewed(town):
+    """The same CAs once more, now asked for a renewal."""
+    for case in RENEWALS:
+        case.ca.clear()
+        case.spoil(case.ca)
+        assert town.host.command("certs", "renew", case.webspace).returncode == 0
+    wait_for("all renewals fail", lambda: all(is_told(town, case) for case in RENEWALS), 20, 0.2)
+    for case in RENEWALS:
+        case.kept = town.host.served(case.webspace)
+        case.listed = json.loads(town.host.command("certs", "list", case.webspace, "--json").stdout)[0]
+    town.host.end()
+    for case in RENEWALS:
+        town.wait_no_more(case)
+    town.host.start()
+    wait_for("all are renewed", lambda: all(town.host.served(case.webspace) != case.ended for case in RENEWALS), 30, 0.2)
+    return town
+
+
+def is_told(town, case):
+    about = f"acme: {case.webspace}.web.test: "
+    return any(about in line and case.text in line for line in town.host.journal().splitlines())
+
+
+@pytest.mark.parametrize("case", RENEWALS, ids=lambda case: case.name)
+def test_of_a_renewal_the_old_certificate_is_served_until_a_good_one_comes(renewed, case):
+    assert case.kept == case.ended
+    assert case.listed["reason"] == case.reason and case.text in case.listed["problem"] and case.listed["failures"] == 1
+    assert is_pebbles(renewed.host.served(case.webspace), case.webspace) and renewed.host.ready(case.webspace)
+
+
+# With time --------------------------------------------------------------------------------------
+
+
+class Slow:
+    """A host beside the town, from the module's beginning: CAs that let it wait, once, and one that is down."""
+
+    ADDRESS = "127.0.0.2"
+
+    def __init__(self, dns, pebble):
+        self.dns, self.pebble, self.cas, self.told = dns, pebble, {}, {}
+        self.host = Host(ports=(80, 443), addresses=(self.ADDRESS,), trust=pebble.root_file, acme=pebble.settings())
+        self.host.start()
+        self.ends = threading.Event()
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def drop(self, name, ca):
+        self.dns.set_a(f"{name}.slow.test", self.ADDRESS)
+        self.cas[name] = ca
+        self.host.drop(name, f'{WITHOUT_PHP} sites = ({{ names = ["{name}.slow.test"]; '
+                       f'tls = {{ directory = "{ca.directory_url}"; }}; }});')  # fmt: skip
+
+    def watch(self):
+        """What conditions said, by webspace: when an answer is given up it is asked for again soon."""
+        while not self.ends.wait(0.2):
+            status = self.host.status() or {"webspaces": []}
+            for webspace in status["webspaces"]:
+                for condition in webspace["conditions"]:
+                    if condition["type"] == "Certificate":
+                        told = self.told.setdefault(webspace["name"], [])
+                        told.append((condition["reason"], condition["message"], webspace["ready"]))
+
+    def served(self, name):
+        return self.host.served(f"{name}.slow.test", address=self.ADDRESS)
+
+    def has_certificate(self, name):
+        return b"Pebble Intermediate" in ssl.PEM_cert_to_DER_cert(self.served(name))
+
+    def stop(self):
+        self.ends.set()
+        self.host.destroy()
+        for ca in self.cas.values():
+            if isinstance(ca, FaultyCA):
+                ca.stop()
+
+
+@pytest.fixture(scope="module")
+def slow(dns_of_the_module, pebble_of_the_module):
+    dns_of_the_module.clear()
+    slow = Slow(dns_of_the_module, pebble_of_the_module)
+    stopped = Pebble()
+    stopped.process.send_signal(signal.SIGSTOP)
+    for name, kind, action in (("stalled", "directory", stall), ("after", "newOrder", stall_after), ("loris", "newOrder", drip(1.0))):
+        ca = FaultyCA(pebble_of_the_module)
+        ca.on(kind, action, times=1)
+        slow.drop(name, ca)
+    down = FaultyCA(pebble_of_the_module)
+    down.on("newOrder", html(503), times=4)
+    slow.drop("down", down)
+    slow.drop("stopped", stopped)
+    slow.drop("patient", pebble_of_the_module)
+    wait_for("others are served meanwhile", lambda: slow.host.ready("patient"), 15, 0.1)
+    yield slow
+    slow.stop()
+    stopped.stop()
+
+
+@pytest.fixture
+def ca(pebble_of_the_module):
+    """Names of the slow host stay where they are, as they would not with make_peer."""
+    ca = FaultyCA(pebble_of_the_module)
+    yield ca
+    ca.stop()
+
+
+def test_one_order_that_the_ca_cannot_deal_with_holds_up_no_other(town, ca):
+    ca.on("newOrder", html(), when=lambda seen: "lonely" in str(seen.payload))
+    text = f'{WITHOUT_PHP} sites = ({{ tls = {{ directory = "{ca.directory_url}"; }}; }});'
+    town.host.drop("lonely", text)
+    ca.wait("newOrder", 1)
+    town.host.drop("others", text)
+    town.host.wait_ready("others", seconds=10)
+    wait_for("it fails", lambda: town.conditions()["lonely"]["reason"] == REFUSED, 10, 0.1)
+    town.host.drop("later", text)
+    town.host.wait_ready("later", seconds=10)
+    assert len(ca.seen("newOrder")) == 4 + 2
+    assert "HTTP status 502" in town.conditions()["lonely"]["message"]
+
+
+def test_over_a_line_that_is_cut_at_every_third_request_all_certificates_come_and_none_twice(town, ca):
+    ca.cut_every = 3
+    names = [f"cut{number}" for number in range(4)]
+    for name in names:
+        town.host.drop(name, f'{WITHOUT_PHP} sites = ({{ tls = {{ directory = "{ca.directory_url}"; }}; }});')
+    town.host.wait_ready(*names, seconds=30)
+    finalized = [seen.path for seen in ca.seen("finalize") if seen.status == 200]
+    assert len(set(finalized)) == len(finalized) == 4
+    # Of each three one more, and each that is lost takes its nonce with it.
+    assert len(ca.seen()) <= 100, ca.counts()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("stalled", "directory"), ("after", "newOrder"), ("loris", "newOrder")],
+    ids=["total stall", "a stall after newOrder", "slow loris"],
+)
+def test_of_a_ca_that_gets_nowhere_nobody_waits_for_more_than_forty_seconds(town, slow, name, kind):
+    wait_for("its certificate", lambda: slow.has_certificate(name), 60, 0.2)
+    first, second = [seen.time for seen in slow.cas[name].seen(kind)]
+    assert 39 < second - first < 55
+    assert any(reason == DOWN and "too slow" in message and not ready for reason, message, ready in slow.told[name])
+    assert slow.host.agent.poll() is None
+
+
+def test_a_ca_that_accepts_connections_and_never_speaks_is_told_of_after_ten_seconds_each(town, slow):
+    reasons = [reason for reason, message, _ in slow.told["stopped"] if "timed out" in message or "timeout" in message]
+    assert set(reasons) == {DOWN}, slow.told["stopped"][-1]
+    slow.cas["stopped"].process.send_signal(signal.SIGCONT)
+    assert slow.host.agent.poll() is None
+
+
+def test_a_ca_that_is_down_is_left_alone_for_a_minute_and_then_gives_the_certificate_by_itself(town, slow):
+    wait_for("its certificate", lambda: slow.has_certificate("down"), 90, 0.2)
+    asked = [seen.time for seen in slow.cas["down"].seen("newOrder")]
+    waits = [later - earlier for earlier, later in zip(asked, asked[1:])]
+    assert len(waits) == 4 and 3 < sum(waits[:3]) < 15 and 60 <= waits[3] < 70, waits
+    assert any(reason == DOWN and "HTTP status 503" in message for reason, message, _ in slow.told["down"])
