@@ -109,7 +109,10 @@ static void on_installed(struct job *j)
 {
 	struct cert *c = j->cert;
 
+<<<<<<< HEAD:acme/client/deliver.c
 	j->spent.n_names = 0;
+=======
+>>>>>>> wt-c:acme/deliver.c
 	cert_save(c);
 	order_drop(j->dir);
 	c->ca->proven = true;
@@ -136,6 +139,7 @@ static void install(struct job *j)
 		return;
 	}
 	remember(j);
+	j->spent.n_names = 0;
 	j->installed = true;
 	job_sync(j, on_installed);
 }

@@ -35,9 +35,9 @@ static int enter(const struct store *s, int dir, const char *name, bool *ret_mad
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(e, "open %s", name);
-	if ((st.st_mode & 07777) == 0710 && st.st_gid == s->web_gid && st.st_uid == geteuid())
+	if ((st.st_mode & 07777) == 0710 && st.st_gid == s->web_gid && st.st_uid == s->uid)
 		return take_fd(fd);
-	if (fchown(fd, geteuid(), s->web_gid) < 0 || fchmod(fd, 0710) < 0)
+	if (fchown(fd, s->uid, s->web_gid) < 0 || fchmod(fd, 0710) < 0)
 		return err_sys(e, "open %s to the web server", name);
 	return take_fd(fd);
 }

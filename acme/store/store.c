@@ -71,6 +71,7 @@ int store_open(const char *state_dir, gid_t web_gid, bool writable, struct store
 		.ca_file = memory_printf("%s/ca/ca.pem", state_dir),
 		.state = -1,
 		.certs = -1,
+		.uid = geteuid(),
 		.web_gid = web_gid,
 		.writable = writable,
 	};
@@ -197,14 +198,14 @@ uint64_t pair_content(const struct pair *p)
 bool store_key_is_odd(const struct store *s, const struct stat *st)
 {
 	return !S_ISREG(st->st_mode) || st->st_mode & 07137 || !(st->st_mode & 040) ||
-	       st->st_uid != geteuid() || st->st_gid != s->web_gid;
+	       st->st_uid != s->uid || st->st_gid != s->web_gid;
 }
 
 /* Somebody else could write it, or the web server not read it. */
-static bool chain_is_odd(const struct stat *st)
+static bool chain_is_odd(const struct store *s, const struct stat *st)
 {
 	return !S_ISREG(st->st_mode) || st->st_mode & 07022 || !(st->st_mode & 04) ||
-	       st->st_uid != geteuid();
+	       st->st_uid != s->uid;
 }
 
 /* Both files' stat, by way of `current`. A pair of which one is odd is made anew. */
@@ -221,7 +222,7 @@ static int stat_live(const struct store *s, const struct place *p, uint64_t *ret
 	if (fstatat(s->certs, path, &key, 0) < 0)
 		key.st_mode = 0;
 	*ret_hash = seen_stat(seen_stat(SEEN_START, &chain), &key);
-	*ret_odd = store_key_is_odd(s, &key) || chain_is_odd(&chain);
+	*ret_odd = store_key_is_odd(s, &key) || chain_is_odd(s, &chain);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 struct store {
 	char *state_dir, *ca_file;
 	int state, certs; /* descriptors; -1: not there (read only) */
+	uid_t uid;        /* ours: asked for once, not ten thousand times a look */
 	gid_t web_gid;
 	bool writable, dirty;
 	struct authority *authority; /* NULL: not needed yet, or none */

@@ -1,12 +1,17 @@
 """From the CA to what is served: whatever else happens to nginx meanwhile, no handshake fails for a renewal."""
 
+import base64
 import datetime
+import grp
+import json
 import os
 import random
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -15,7 +20,7 @@ import pytest
 from certificates import https_authority, openssl, public_key_of, serial_of
 from faulty_ca import FaultyCA
 from host import Host, wait_for
-from scripted_ca import ScriptedCA
+from scripted_ca import ScriptedCA, pem
 from test_acme_crash import ask, chain_of, record_of, revive, site, wait_issued, worker_of
 
 ADMINS = "/etc/nginx/webspaces.d"
@@ -269,7 +274,7 @@ def many(machine):
 def test_two_hundred_renewals_fail_no_handshake_and_reload_nothing(machine, many):
     host, ca = machine
     names = [name for sites in many.values() for name in sites]
-    before = {name: serial_of(host.served(name)) for name in names}
+    before = {name: host.served(name) for name in names}
     state = nginx_state(host)
     load = Load(host, names)
     began = time.monotonic()
@@ -278,7 +283,7 @@ def test_two_hundred_renewals_fail_no_handshake_and_reload_nothing(machine, many
     load.end()
     assert nginx_state(host) == state, "nginx was reloaded"
     assert not load.failed and load.done > 50, (load.done, load.failed[:5])
-    still = [name for name in names if serial_of(host.served(name)) == before[name]]
+    still = [name for name in names if host.served(name) == before[name]]
     assert not still, still
     print(f"\n  200 renewals in {took:.1f} s, {load.done} full handshakes, none failed")
 
@@ -304,3 +309,105 @@ def test_renewals_without_end_need_no_more_memory(machine, many):
     for at, who in enumerate(("agent", "worker")):
         middle, last = figures[rounds // 3][at], figures[-1][at]
         assert last <= middle * 1.1 + 512, f"{who}: {[figure[at] for figure in figures]}"
+
+
+# Five thousand ------------------------------------------------------------------------------------
+
+
+def content_of(*texts):
+    """As a record names what it is about: FNV-1a of the bytes."""
+    value = 14695981039346656037
+    for byte in b"".join(texts):
+        value = (value ^ byte) * 1099511628211 & 0xFFFFFFFFFFFFFFFF
+    return value
+
+
+def lay_down(host, ca, webspaces):
+    """The same certificate and key for all of these sites, as if they had come from the CA."""
+    key = openssl("ecparam", "-genkey", "-name", "prime256v1", "-noout").encode()
+    key = openssl("pkcs8", "-topk8", "-nocrypt", text=key.decode()).encode()
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(key)
+        file.flush()
+        request = openssl("req", "-new", "-key", file.name, "-subj", "/CN=x", "-outform", "PEM")
+    der = base64.b64decode("".join(request.splitlines()[1:-1]))
+    leaf = ca.upstream.issuer.sign_request(der, [f"*.{name}.test" for name in webspaces], datetime.timedelta(days=90))
+    chain = (pem(leaf) + ca.upstream.intermediate).encode()
+    record = json.dumps({"ca": ca.directory_url, "key": "p256", "content": f"{content_of(chain, key):x}", "success": int(time.time())})
+    web = grp.getgrnam("www-data").gr_gid
+    for name, sites in webspaces.items():
+        for place in [f"{host.state_dir}/certs/{name}", *(f"{host.state_dir}/certs/{name}/{site}" for site in sites)]:
+            make_directory(place, web)
+        for at in sites:
+            place = f"{host.state_dir}/certs/{name}/{at}"
+            make_directory(f"{place}/1", web)
+            for file, text, mode, group in (("1/key.pem", key, 0o640, web), ("1/chain.pem", chain, 0o644, 0), ("state.json", record.encode(), 0o600, 0)):
+                fd = os.open(f"{place}/{file}", os.O_WRONLY | os.O_CREAT, 0o600)
+                os.write(fd, text)
+                os.fchown(fd, 0, group)
+                os.fchmod(fd, mode)
+                os.close(fd)
+            os.symlink("1", f"{place}/current")
+
+
+def make_directory(path, group):
+    os.mkdir(path)
+    os.chown(path, 0, group)
+    os.chmod(path, 0o710)
+
+
+def spent(pid):
+    """Seconds of processor time."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def until_idle(host):
+    """Processor time of the agent so far, once it has nothing more to do."""
+    last = -1
+    while spent(host.agent.pid) != last:
+        last = spent(host.agent.pid)
+        time.sleep(0.5)
+    return last
+
+
+def start_and_look(host):
+    """(seconds until the door answers, processor time of a start, of a look at everything)"""
+    began = time.monotonic()
+    host.start()
+    door, whole = time.monotonic() - began, until_idle(host)
+    host.agent.send_signal(signal.SIGHUP)
+    return door, whole, until_idle(host) - whole
+
+
+def test_five_thousand_certificates_cost_little_more_than_as_many_internal_ones_at_the_start_and_at_a_look(make_host, machine):
+    """50 webspaces of 100 sites; figures are printed. Nothing is asked of the CA for them."""
+    machine[0].end()
+    os.killpg(os.getpgid(machine[0].nginx_pid()), signal.SIGKILL)
+    ca = machine[1]
+    host = make_host(ports=(80, 443), trust=ca.root_file, acme=ca.settings(), settings="reconcile = { full_pass_s = 3600; };")
+    webspaces = {f"big{n}": [f"s{at}.big{n}.test" for at in range(100)] for n in range(50)}
+    lay = lambda issuer: [host.drop(name, "php = { enabled = false; }; sites = (" + ", ".join(
+        f'{{ type = "static"; names = ["{at}"]; tls = {{ issuer = "{issuer}"; }}; }}' for at in sites) + ");") for name, sites in webspaces.items()]  # fmt: skip
+    lay("internal")
+    host.start()
+    host.wait_ready(*webspaces, seconds=60)
+    host.end()
+    internal = start_and_look(host)
+    host.end()
+    shutil.rmtree(f"{host.state_dir}/certs")
+    make_directory(f"{host.state_dir}/certs", grp.getgrnam("www-data").gr_gid)
+    lay("acme")
+    lay_down(host, ca, webspaces)
+    host.start()
+    host.wait_ready(*webspaces, seconds=60)
+    until_idle(host)
+    host.end()
+    acme = start_and_look(host)
+    for who, (door, start, look) in (("internal", internal), ("of the CA", acme)):
+        print(f"\n  5,000 {who}: the door answers after {door:.2f} s, a start takes {start:.2f} s of CPU, a look {look:.3f} s", end="")
+    print()
+    assert not ca.seen(), ca.counts()
+    assert handshake(host, "s99.big49.test") is None
+    assert acme[1] < 3 * internal[1] + 0.5 and acme[2] < 3 * internal[2] + 0.1 and acme[2] < acme[1] / 2

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -49,6 +50,9 @@ static void names_and_wildcards_cover_what_they_say(void **state)
 			    count(cases[i].wanted), &c, &uncovered);
 		assert_int_equal(c.covers, cases[i].covers);
 		assert_int_equal(c.exact, cases[i].exact);
+		/* What is covered is never excluded without a look; "nothing" is no question. */
+		if (cases[i].covers)
+			assert_true(cover_may(c.listed, cases[i].wanted, count(cases[i].wanted)));
 		if (cases[i].uncovered)
 			assert_string_equal(uncovered, cases[i].uncovered);
 		else
@@ -56,10 +60,30 @@ static void names_and_wildcards_cover_what_they_say(void **state)
 	}
 }
 
+/* Of a hundred other names few cost a look in vain. */
+static void most_other_names_are_excluded_by_their_bits(void **state)
+{
+	static const char *const listed[] = { "www.a.example.org" };
+	struct certificate c = { 0 };
+	unsigned looks = 0;
+
+	(void)state;
+	cover_names(listed, 1, listed, 1, &c, NULL);
+	for (int i = 0; i < 100; i++) {
+		char text[32];
+		const char *const wanted[] = { text };
+
+		snprintf(text, sizeof text, "s%d.b.example.org", i);
+		looks += cover_may(c.listed, wanted, 1);
+	}
+	assert_in_range(looks, 0, 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_and_wildcards_cover_what_they_say),
+		cmocka_unit_test(most_other_names_are_excluded_by_their_bits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
