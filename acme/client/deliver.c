@@ -109,10 +109,7 @@ static void on_installed(struct job *j)
 {
 	struct cert *c = j->cert;
 
-<<<<<<< HEAD:acme/client/deliver.c
 	j->spent.n_names = 0;
-=======
->>>>>>> wt-c:acme/deliver.c
 	cert_save(c);
 	order_drop(j->dir);
 	c->ca->proven = true;
