@@ -7,7 +7,7 @@ import pytest
 
 from certificates import write
 from faulty_ca import FaultyCA
-from host import Host, wait_for
+from host import Host, Timeout, wait_for
 from peers import Pebble
 from records import DAY, Certificate
 from test_acme_limits import ask, orders, sites, told
@@ -91,7 +91,10 @@ class Troubles:
             FINE[fine](dns, f"f{number}.test")
             host.drop(f"f{number}", sites([f"f{number}.test"]))
         for name in NAMES.values():
-            wait_for(f"{name}: nine of ten\n{host.condition(name, 'Certificate')}", lambda: self.certificate(name).is_of_ca, 30)
+            try:
+                wait_for(f"{name}: nine of ten", lambda: self.certificate(name).is_of_ca, 90)
+            except Timeout as timeout:
+                raise Timeout(f"{timeout}: {host.condition(name, 'Certificate')}\n{host.journal()[-3000:]}") from None
         self.took = time.time() - self.began
 
     def certificate(self, name):
