@@ -111,9 +111,10 @@ deps: deps-demo
 # The tests on the real program with real daemons, each on a host of its own in private namespaces.
 PYTEST := /usr/bin/python3 -B -m pytest -p no:cacheprovider -q
 # The container root is made here: the tests' own network has no mirror.
+FILES ?= tests/system
 system: $B/webspaces $(SYSTEM_PROGRAMS)
 	@/usr/bin/python3 -B tests/system/systemd_root.py
-	WEBSPACES=$(abspath $B/webspaces) tests/private $(PYTEST) tests/system $(TESTS)
+	WEBSPACES=$(abspath $B/webspaces) tests/private $(PYTEST) $(FILES) $(TESTS)
 
 # Each step in a make of its own: what the first installs, the second sees.
 check:
