@@ -154,7 +154,7 @@ fuzz:
 	$(MAKE) CC=clang B=$B-fuzz CFLAGS='-O1 -g' SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' $B-fuzz/libwebspaces.a
 	$(MAKE) CC=clang B=$B-fuzz CFLAGS='-O1 -g' SANITIZE='-fsanitize=fuzzer,address,undefined' $(FUZZERS:%=$B-fuzz/%)
 	@mkdir -p $(FUZZERS:%=$B-fuzz/corpus/%)
-	@printf '%s\n' $(FUZZERS) | xargs -P 2 -I% $B-fuzz/% -max_total_time=$(SECONDS) -artifact_prefix=$B-fuzz/ \
+	@printf '%s\n' $(FUZZERS) | xargs -P 2 -I% env $B-fuzz/% -max_total_time=$(SECONDS) -artifact_prefix=$B-fuzz/ \
 		$B-fuzz/corpus/% tests/fuzz/seeds/%
 $B/%_fuzz: tests/fuzz/%_fuzz.c
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
