@@ -43,13 +43,15 @@ struct certificate {
 
 struct store;
 
-/*
- * web_gid reads the keys. Who may write is alone: -EBUSY while another agent is, be it one with
- * another run_dir, or both would order and neither would keep to the CA's limits.
- */
+/* web_gid reads the keys. */
 int store_open(const char *state_dir, gid_t web_gid, bool writable, struct store **ret,
 	       struct err *e);
 void store_close(struct store *s);
+/*
+ * For an agent, until it closes it: -EBUSY while another has it, be it one with another run_dir, or
+ * both would order and neither would keep to the CA's limits.
+ */
+int store_claim(struct store *s, struct err *e);
 
 /* The directory name of a site's certificate: its first name made safe. ret has room for 256 bytes. */
 void store_site(const char *first_name, char ret[static 256]);

@@ -35,6 +35,8 @@ static int ready(struct reconcile *r, struct err *e)
 	const struct reconcile_config *c = &r->config;
 	int result = world_open(c->host, c->dry, &r->world, e);
 
+	if (result == 0 && !c->dry)
+		result = store_claim(r->world.store, e);
 	if (result == 0 && !c->dry) {
 		result = manager_open(c->host, c->loop, &r->manager, e);
 		r->has_manager = result == 0;

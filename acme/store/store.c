@@ -40,8 +40,6 @@ static int open_certs(struct store *s, struct err *e)
 	if (s->certs < 0)
 		return !s->writable && errno == ENOENT ? 0
 						       : err_sys(e, "open %s/certs", s->state_dir);
-	if (s->writable && flock(s->certs, LOCK_EX | LOCK_NB) < 0)
-		return err_set(e, EBUSY, "another agent works with %s/certs", s->state_dir);
 	if (s->writable && open_to_web(s, s->certs) < 0)
 		return err_sys(e, "open %s/certs to the web server", s->state_dir);
 	return 0;
@@ -82,6 +80,13 @@ int store_open(const char *state_dir, gid_t web_gid, bool writable, struct store
 		return r;
 	}
 	*ret = s;
+	return 0;
+}
+
+int store_claim(struct store *s, struct err *e)
+{
+	if (flock(s->certs, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, EBUSY, "another agent works with %s/certs", s->state_dir);
 	return 0;
 }
 
