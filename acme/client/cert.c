@@ -236,10 +236,12 @@ static void tell_problem(struct cert *c, const struct failure *f)
 void cert_done(struct cert *c, const struct failure *f)
 {
 	return_spent(c, f);
-	if (f)
+	if (f) {
 		note_failure(c, f);
-	else
+	} else {
+		c->host_failures = 0;
 		note_held(c);
+	}
 	tell_problem(c, f);
 	cert_save(c);
 	job_free(take_ptr(c->job));
@@ -251,6 +253,7 @@ void cert_forgive(struct cert *c)
 {
 	struct record *r = cert_record(c);
 
+	c->host_failures = 0;
 	r->failures = 0;
 	r->next_try = r->failed_since = 0;
 	record_set_problem(r, NULL, NULL);
