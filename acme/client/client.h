@@ -78,7 +78,6 @@ struct acme {
 	bool closing, turn_due;
 };
 
-struct ca *acme_ca(struct acme *a, const char *directory, struct err *e);
 struct owner *acme_owner(const struct acme *a, const char *webspace);
 /* Somebody's turn may have come. */
 void acme_take_turn(struct acme *a);

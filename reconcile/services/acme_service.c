@@ -3,7 +3,6 @@
  * it in its own time, and says when to look again. It publishes nothing; what it
  * installs is seen by the certificate resource and served by nginx.
  */
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -120,6 +120,14 @@ def pebble(dns, pebble_of_the_module):
 
 
 @pytest.fixture(scope="module")
+def second_pebble(dns_of_the_module):
+    """It validates at the ports of a second host."""
+    server = Pebble(http_port=8080, tls_port=8443)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
 def caddy(dns_of_the_module):
     server = Caddy()
     yield server

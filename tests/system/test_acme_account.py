@@ -50,14 +50,6 @@ def ca(shared):
     ca.clear()
 
 
-@pytest.fixture(scope="module")
-def second_pebble(dns_of_the_module):
-    """It validates at the ports of a second host."""
-    server = Pebble(http_port=8080, tls_port=8443)
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def alone(make_host, make_peer, second_pebble):
     """(host, its CA) as the shared ones, for what would spoil those."""

@@ -62,14 +62,6 @@ def name():
     return f"user{next(NUMBERS)}"
 
 
-@pytest.fixture(scope="module")
-def second_pebble(dns_of_the_module):
-    """It validates at the ports of a second host."""
-    server = Pebble(http_port=8080, tls_port=8443)
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def alone(make_host, make_peer, second_pebble):
     """A function: (host, its CA), for what needs other settings of the host."""
