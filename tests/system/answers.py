@@ -97,11 +97,11 @@ def limited(scope, name="example.test", retry_after=3600, as_date=False, in_text
     return problem("rateLimited", 429, text, when if in_header else None)
 
 
-def paused(name):
-    """Until a person lets it go on, at the address given."""
+def paused(name, url):
+    """Until a person lets it go on, at that address."""
     return problem("rateLimited", 429, (
         f"Your account is temporarily prevented from requesting certificates for {name} and possibly others. "
-        "Please visit: https://portal.ca.test/sfe/v1/unpause?jwt=abc.def.ghi"))  # fmt: skip
+        f"Please visit: {url}"))  # fmt: skip
 
 
 def html(status=502, text="<html><body><h1>Bad Gateway</h1></body></html>", retry_after=None):

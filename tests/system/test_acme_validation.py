@@ -135,8 +135,7 @@ def test_nine_of_ten_names_get_their_certificate_when_one(troubles, trouble):
     assert found.names == sorted(set(ten(name)) - {bad(name)})
     held = found.held(bad(name))
     assert words in held["why"], held
-    condition = troubles.host.condition(name, "Certificate")
-    assert (condition["status"], condition["reason"]) == ("False", "NamesHeld") and bad(name) in condition["message"]
+    told(troubles.host, name, "NamesHeld", bad(name))
     asked = orders(troubles.ca, bad(name))
     assert len(asked) == is_the_cas
     wait = held["until"] - troubles.began
