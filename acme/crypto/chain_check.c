@@ -145,12 +145,15 @@ static X509 *parse_block(struct pem block, bool is_leaf)
 
 static int take_apart(struct pem text, certificates *list, struct err *e)
 {
+	const char *start = text.text;
+
 	if (text.len > PEM_MAX_BYTES)
 		return err_set(e, EBADMSG, "the chain is longer than %d bytes", PEM_MAX_BYTES);
 	for (take_span(&text, " \t\r\n"); text.len > 0; take_span(&text, " \t\r\n")) {
 		struct pem block;
 
-		if (!take_block(&text, &block))
+		/* Within a line it begins a certificate for us, but for no other reader of PEM. */
+		if ((text.text > start && text.text[-1] != '\n') || !take_block(&text, &block))
 			return err_set(e, EBADMSG,
 				       "the chain has something in it that is no "
 				       "certificate (PEM)");
