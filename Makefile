@@ -171,11 +171,20 @@ $B/webspaces.conf.5: packaging/man/webspaces.conf.5.in $B/webspaces
 	sed -e '/^@OPTIONS@$$/{r $B/options.man' -e 'd}' $< > $@
 man: $B/webspaces.conf.5
 
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+UNITS := $(notdir $(wildcard packaging/systemd/*.service packaging/systemd/*.slice))
 install: $B/webspaces man
 	install -D -m 0755 $B/webspaces $(DESTDIR)$(PREFIX)/bin/webspaces
 	install -D -m 0644 packaging/man/webspaces.8 $(DESTDIR)$(PREFIX)/share/man/man8/webspaces.8
 	install -D -m 0644 $B/webspaces.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/webspaces.conf.5
 	install -D -m 0644 packaging/journal.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/webspaces.catalog
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/lib/sysctl.d
+	for unit in $(UNITS); do \
+		sed 's,/usr/bin/webspaces,$(PREFIX)/bin/webspaces,' packaging/systemd/$$unit > $(DESTDIR)$(UNITDIR)/$$unit && \
+		chmod 0644 $(DESTDIR)$(UNITDIR)/$$unit || exit; done
+	install -m 0644 packaging/systemd/webspaces.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/webspaces.conf
+	install -m 0644 packaging/systemd/webspaces.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/webspaces.conf
+	install -m 0644 packaging/systemd/webspaces.sysctl $(DESTDIR)$(PREFIX)/lib/sysctl.d/50-webspaces.conf
 
 help:
 	@echo 'make           the program, build/webspaces (needs: make deps-build)'
