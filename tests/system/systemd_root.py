@@ -118,7 +118,10 @@ class Container:
             ["systemd-nspawn", "-q", "-D", str(self.root), "--boot", "--register=no", "--keep-unit", "--private-network"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
         )
-        until = time.monotonic() + 60
+        return self.wait_booted(60)
+
+    def wait_booted(self, seconds):
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             assert self.nspawn.poll() is None, (self.layers / "boot.log").read_text()
             children = pathlib.Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children").read_text().split()
