@@ -70,17 +70,19 @@ def test_what_an_admin_edits_is_a_conffile(members, tmp_path):
 
 
 def test_the_hosts_file_as_shipped_loads_and_changes_nothing(members, tmp_path):
-    assert run("dpkg-deb", "-x", package(), str(tmp_path)).returncode == 0
-    shipped = tmp_path / "etc/webspaces/webspaces.conf"
-    assert run(os.environ["WEBSPACES"], "check", str(shipped)).returncode == 0
+    assert run("dpkg-deb", "-x", package(), str(tmp_path / "root")).returncode == 0
+    shipped = tmp_path / "root/etc/webspaces/webspaces.conf"
+    checked = run(os.environ["WEBSPACES"], "--config", str(shipped), "check", str(tmp_path / "root/etc/webspaces.d"))
+    assert checked.returncode == 0, checked.stderr
     lines = shipped.read_text().splitlines()
     assert len(lines) > 100 and all(not line or line.startswith("#") for line in lines)
 
 
 def test_make_install_installs_what_the_package_has(members, tmp_path):
-    r = run("make", "-s", "install", f"DESTDIR={tmp_path}", "PREFIX=/usr", "UNIT_DIR=/lib/systemd/system", cwd=TOP)
+    root = tmp_path / "root"
+    r = run("make", "-s", "install", f"DESTDIR={root}", "PREFIX=/usr", "UNIT_DIR=/lib/systemd/system", cwd=TOP)
     assert r.returncode == 0, r.stderr
-    made = {"/" + os.path.relpath(os.path.join(at, name), tmp_path) for at, _, names in os.walk(tmp_path) for name in names}
+    made = {"/" + os.path.relpath(os.path.join(at, name), root) for at, _, names in os.walk(root) for name in names}
     packaged = {path.removesuffix(".gz") for path, member in members.items() if member.isfile()}
     own = {p for p in packaged if p.startswith(("/usr/share/doc/", "/usr/share/lintian/", "/usr/lib/webspaces/", "/etc/ca-certificates/"))}
     assert made == packaged - own

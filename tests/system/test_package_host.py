@@ -119,7 +119,8 @@ def test_an_edited_conffile_and_the_admins_choice_of_nginx_survive_upgrades(host
     host.systemctl("disable", "nginx")
 
 
-@pytest.mark.parametrize("path", ["/usr/share/zoneinfo", "/usr/lib/php", "/usr/sbin/nginx", "/usr/share/ca-certificates"])
+@pytest.mark.parametrize("path", ["/usr/share/zoneinfo", "/usr/lib/php", "/usr/sbin/nginx", "/usr/share/ca-certificates"],
+                         ids=os.path.basename)
 def test_a_package_that_changes_what_daemons_or_jails_read_makes_the_agent_look(host, path):
     looks = host.journal("-u", "webspaces.service").count("Reloaded webspaces.service")
     assert host.result("dpkg-trigger", "--by-package=webspaces", path).returncode == 0
@@ -207,7 +208,7 @@ def busy():
     ("/etc/nginx/modules-enabled/zz.conf", "stream { server { listen 99; return x; } }\n"),
     ("/var/www/html/index.html", "my site"),
     ("/etc/nginx/conf.d/broken.conf", "nonsense;\n"),
-])
+], ids=["conf.d", "enabled", "newlines", "edited", "stream", "content", "broken"])
 def test_nginx_that_serves_anything_else_is_not_touched(busy, path, text):
     present = busy.path(path).read_text() if busy.path(path).exists() else None
     busy.write(path, (present or "") + text)
