@@ -209,6 +209,10 @@ static void started(const char *how, void *data)
 	}
 }
 
+/*
+ * Nobody of it is known to run, so this starts it. As a restart, since a start would wait
+ * for the pause after which systemd itself would start a unit again (Restart=).
+ */
 static int systemd_start(void *manager, const struct daemon_spec *spec, daemon_ended_fn *ended,
 			 void *data, struct daemon **ret, struct err *e)
 {
@@ -217,7 +221,7 @@ static int systemd_start(void *manager, const struct daemon_spec *spec, daemon_e
 	int r = spec->limits ? set_limits(m, spec->unit, spec->limits, e) : 0;
 
 	if (r == 0)
-		r = bus_unit_job(m->bus, "StartUnit", spec->unit, started, d, &d->task, e);
+		r = bus_unit_job(m->bus, "RestartUnit", spec->unit, started, d, &d->task, e);
 	if (r < 0) {
 		daemon_free(d);
 		return r;

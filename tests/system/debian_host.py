@@ -1,7 +1,10 @@
 """A Debian on which webspaces is installed and runs as its package does it: what tests of the booted host share."""
 
+import json
 import os
 import pathlib
+import re
+import signal
 import subprocess
 
 import debian
@@ -19,6 +22,8 @@ CA_FILE = "var/lib/webspaces/ca/ca.pem"
 
 
 class DebianHost(debian.Debian):
+    masked = ["systemd-sysctl", "nginx"]  # another who has the ports is another test's affair
+
     def __init__(self, place, base=systemd_root.BASE):
         super().__init__(place, base)
         (self.root / "etc/webspaces").mkdir()
@@ -49,8 +54,10 @@ class DebianHost(debian.Debian):
         """A file of the user's own in data."""
         file = self.path(f"/home/www/{name}/chroot/data/{path}")
         file.write_text(text)
-        owner = file.parent.stat()
-        os.chown(file, owner.st_uid, owner.st_gid)
+        os.chown(file, self.uid(name), self.uid(name))
+
+    def uid(self, name):
+        return int(re.search(rf"^{name}:[^:]*:(\d+):", self.read("/etc/passwd"), re.M).group(1))
 
     def is_served(self, name):
         answer = self.answers(f"{name}.{DOMAIN}", https=True, timeout=20)
@@ -68,6 +75,25 @@ class DebianHost(debian.Debian):
         hosts = [f"{name}.{DOMAIN}" for name in names]
         prefix = ["nsenter", "-t", self.leader, "-n", "--"]
         return Crowd("visitors", 443, hosts, "/", "uid=", ca_file=str(self.path(CA_FILE)), prefix=prefix, **options)
+
+    def n_ready(self):
+        out = self.webspaces("status", "--json").stdout
+        return sum(webspace["ready"] for webspace in json.loads(out)["webspaces"]) if out.startswith("{") else 0
+
+    def wrk(self, name):
+        """Many visitors over kept connections, until wrk_end."""
+        return subprocess.Popen(
+            ["nsenter", "-t", self.leader, "-n", "--", "wrk", "-t1", "-c8", "-d600s", "--timeout", "20s",
+             "-H", f"Host: {name}.{DOMAIN}", "https://127.0.0.1/"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def wrk_end(self, wrk):
+        wrk.send_signal(signal.SIGINT)
+        text, _ = wrk.communicate(timeout=60)
+        requests = re.search(r"(\d+) requests in", text)
+        failed = [int(n) for line in re.findall(r"(?:Socket errors|Non-2xx).*", text) for n in re.findall(r"\d+", line.replace("2xx", "").replace("3xx", ""))]
+        return {"requests": int(requests.group(1)) if requests else 0, "failed": sum(failed), "text": text}
 
     # Units ----------------------------------------------------------------
 
