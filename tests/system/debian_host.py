@@ -1,15 +1,13 @@
-"""A Debian host that systemd has booted, with webspaces installed as its admin would.
-
-Everything is where a fresh installation has it: /etc/webspaces.d, /home/www, the units. What the
-tests ask with (curl, crowds) comes from outside, into the host's network.
-"""
+"""A Debian on which webspaces is installed and runs as its package does it: what tests of the booted host share."""
 
 import json
 import os
 import pathlib
-import shutil
+import re
+import signal
 import subprocess
 
+import debian
 import systemd_root
 from crowd import Crowd
 from host import INDEX_PHP, Timeout, wait_for
@@ -18,139 +16,113 @@ DOMAIN = "web.test"
 CONFIG = f"""base_domain = "{DOMAIN}";
 acme = {{ issuer = "internal"; }};
 php = {{ shards = 2; }};
+reconcile = {{ removal_grace_s = 1; }};
 """
+CA_FILE = "var/lib/webspaces/ca/ca.pem"
 
 
-class DebianHost(systemd_root.Container):
-    def install(self, destination):
-        """What `make install DESTDIR=` has put there."""
-        shutil.copytree(destination, self.root, dirs_exist_ok=True, symlinks=True)
+class DebianHost(debian.Debian):
+    masked = ["systemd-sysctl", "nginx"]  # another who has the ports is another test's affair
+
+    def __init__(self, place, base=systemd_root.BASE):
+        super().__init__(place, base)
+        (self.root / "etc/webspaces").mkdir()
         (self.root / "etc/webspaces/webspaces.conf").write_text(CONFIG)
-        self.enable("webspaces.service")
 
-    def enable(self, unit):
-        wanted = self.root / "etc/systemd/system/multi-user.target.wants" / unit
-        wanted.parent.mkdir(exist_ok=True)
-        wanted.symlink_to(f"/usr/lib/systemd/system/{unit}")
+    def install(self, deb):
+        """As apt does; the admin's file, which is there already, stays."""
+        name = os.path.basename(deb)
+        self.path(f"/root/{name}").write_bytes(pathlib.Path(deb).read_bytes())
+        return self.apt("-o", "Dpkg::Options::=--force-confold", "install", f"/root/{name}")
 
-    # Commands --------------------------------------------------------------
-
-    def ask(self, *argv):
-        """What it printed, whatever became of it."""
-        return self.run(list(argv), check=False).strip()
-
-    def webspaces(self, *words):
-        return subprocess.run(self.enter(["webspaces", *words]), capture_output=True, text=True, check=False)
-
-    def show(self, unit, name):
-        return self.ask("systemctl", "show", "-P", name, unit)
-
-    def main_pid(self, unit):
-        return int(self.show(unit, "MainPID") or 0)
-
-    def is_active(self, unit):
-        return self.show(unit, "ActiveState") == "active"
-
-    def units(self, pattern):
-        listed = self.ask("systemctl", "list-units", "--plain", "--no-legend", "--state=active", pattern)
-        return sorted(line.split()[0] for line in listed.splitlines())
-
-    def journal(self, *matches):
-        """Entries as journald has them: a list of objects."""
-        lines = self.ask("journalctl", "--no-pager", "-o", "json", *matches).splitlines()
-        return [json.loads(line) for line in lines]
-
-    def log(self):
-        return self.ask("journalctl", "--no-pager", "-b", "-n", "80")
-
-    # Webspaces ----------------------------------------------------------------
-
-    def drop(self, name, text=""):
-        place = self.path("etc/webspaces.d")
-        (place / f".{name}.new").write_text(text)
-        (place / f".{name}.new").rename(place / f"{name}.conf")
-
-    def remove(self, name):
-        (self.path("etc/webspaces.d") / f"{name}.conf").unlink()
-
-    def write(self, name, path, text):
-        """A file of the user's own in data."""
-        file = self.path(f"home/www/{name}/chroot/data/{path}")
-        file.write_text(text)
-        owner = file.parent.stat()
-        os.chown(file, owner.st_uid, owner.st_gid)
-
-    def status(self, name=None):
-        out = self.webspaces("status", *([name] if name else []), "--json").stdout
-        return json.loads(out) if out.startswith("{") else {"webspaces": []}
+    # Webspaces ------------------------------------------------------------
 
     def not_ready(self, names):
-        ready = {webspace["name"] for webspace in self.status()["webspaces"] if webspace["ready"]}
-        return [name for name in names if name not in ready]
-
-    def wait_ready(self, *names, seconds=90):
-        try:
-            wait_for(f"{len(names)} webspaces ready", lambda: not self.not_ready(names), seconds, 0.1)
-        except Timeout as timeout:
-            raise Timeout(f"{timeout}: not {self.not_ready(names)}\n{self.log()}") from None
+        return [name for name in names if not (self.status(name) or {}).get("ready")]
 
     def add(self, *names, text="", index=INDEX_PHP):
         for name in names:
             self.drop(name, text)
-        self.wait_ready(*names)
+        try:
+            wait_for(f"{len(names)} webspaces ready", lambda: not self.not_ready(names), 90, 0.1)
+        except Timeout as timeout:
+            raise Timeout(f"{timeout}: not {self.not_ready(names)}\n{self.log()}") from None
         for name in names:
-            self.write(name, "index.php", index)
+            self.content(name, "index.php", index)
 
-    # Requests -----------------------------------------------------------------
+    def content(self, name, path, text):
+        """A file of the user's own in data."""
+        file = self.path(f"/home/www/{name}/chroot/data/{path}")
+        file.write_text(text)
+        os.chown(file, self.uid(name), self.uid(name))
 
-    def outside(self, argv):
-        """A program of the machine that runs the tests, in the network of this host."""
-        return ["nsenter", "-t", self.leader, "-n", "--", *argv]
-
-    def get(self, name, path="/", https=True):
-        """(status, body); (0, what went wrong) where nothing answers."""
-        host, port = f"{name}.{DOMAIN}", 443 if https else 80
-        r = subprocess.run(
-            self.outside([
-                "curl", "-sS", "-m", "20", "-w", "\n%{http_code}", "--resolve", f"{host}:{port}:127.0.0.1",
-                "--cacert", str(self.path("var/lib/webspaces/ca/ca.pem")), f"{'https' if https else 'http'}://{host}{path}",
-            ]),
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if r.returncode != 0:
-            return 0, r.stderr.strip()
-        body, status = r.stdout.rsplit("\n", 1)
-        return int(status), body
+    def uid(self, name):
+        return int(re.search(rf"^{name}:[^:]*:(\d+):", self.read("/etc/passwd"), re.M).group(1))
 
     def is_served(self, name):
-        status, body = self.get(name)
-        return status == 200 and body.startswith("uid=")
+        answer = self.answers(f"{name}.{DOMAIN}", https=True, timeout=20)
+        return answer and answer.text.startswith("uid=")
 
-    def wait_served(self, *names, seconds=60):
+    def wait_served(self, *names, seconds=90):
         for name in names:
             try:
                 wait_for(f"{name} served", lambda: self.is_served(name), seconds, 0.1)
             except Timeout as timeout:
-                raise Timeout(f"{timeout}: {self.get(name)}\n{self.log()}") from None
+                raise Timeout(f"{timeout}\n{self.log()}") from None
 
     def crowd(self, *names, **options):
-        """Visitors over HTTPS, each on a connection of its own."""
+        """Visitors over HTTPS, each on a connection of its own, who believe this host's CA alone."""
         hosts = [f"{name}.{DOMAIN}" for name in names]
-        ca_file = str(self.path("var/lib/webspaces/ca/ca.pem"))
-        return Crowd("visitors", 443, hosts, "/", "uid=", ca_file=ca_file, prefix=self.outside([]), **options)
+        prefix = ["nsenter", "-t", self.leader, "-n", "--"]
+        return Crowd("visitors", 443, hosts, "/", "uid=", ca_file=str(self.path(CA_FILE)), prefix=prefix, **options)
 
-    # PHP --------------------------------------------------------------------------
+    def n_ready(self):
+        out = self.webspaces("status", "--json").stdout
+        return sum(webspace["ready"] for webspace in json.loads(out)["webspaces"]) if out.startswith("{") else 0
+
+    def wrk(self, name):
+        """Many visitors over kept connections, until wrk_end."""
+        return subprocess.Popen(
+            ["nsenter", "-t", self.leader, "-n", "--", "wrk", "-t1", "-c8", "-d600s", "--timeout", "20s",
+             "-H", f"Host: {name}.{DOMAIN}", "https://127.0.0.1/"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def wrk_end(self, wrk):
+        wrk.send_signal(signal.SIGINT)
+        text, _ = wrk.communicate(timeout=60)
+        requests = re.search(r"(\d+) requests in", text)
+        failed = [int(n) for line in re.findall(r"(?:Socket errors|Non-2xx).*", text) for n in re.findall(r"\d+", line.replace("2xx", "").replace("3xx", ""))]
+        return {"requests": int(requests.group(1)) if requests else 0, "failed": sum(failed), "text": text}
+
+    # Units ----------------------------------------------------------------
+
+    def main_pid(self, unit):
+        return int(self.property(unit, "MainPID") or 0)
 
     def masters(self):
-        """The PHP masters that lines name: line → id."""
-        lines = self.path("run/webspaces/php/line")
-        return {line: os.readlink(lines / line).rsplit("/", 1)[1] for line in sorted(os.listdir(lines))}
+        """The PHP masters that lines name: line → unit."""
+        lines = self.path("/run/webspaces/php/line")
+        named = {line: os.readlink(lines / line).rsplit("/", 1)[1] for line in sorted(os.listdir(lines))}
+        return {line: f"webspaces-php@{master}.service" for line, master in named.items()}
 
-    # Boots ------------------------------------------------------------------------
+    def log(self):
+        """The end of the journal, for messages."""
+        return self.journal("-b", "-n", "60")
+
+    # Boots ----------------------------------------------------------------
 
     def reboot(self):
-        """As `reboot` does; nspawn boots it again, with another leader."""
+        """systemctl reboot; what boots again has another leader."""
         before = self.leader
-        subprocess.run(self.enter(["systemctl", "reboot"]), check=False, capture_output=True)
-        wait_for("the host goes down", lambda: not pathlib.Path(f"/proc/{before}").exists(), 90, 0.1)
-        self.wait_booted(90)
+        self.result("systemctl", "reboot")
+        wait_for("the host goes down", lambda: not os.path.exists(f"/proc/{before}"), 120, 0.1)
+        self.wait_booted(120)
+
+    def seconds(self, *argv):
+        """How long a command inside takes."""
+        out = subprocess.run(
+            self.enter(["/bin/bash", "-c", 'TIMEFORMAT=%R; time "$@" >&2', "-", *argv]),
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return float(out.stderr.strip().splitlines()[-1])

@@ -12,7 +12,9 @@ BASE is the same with those dependencies installed.
 import os
 import pathlib
 import re
+import select
 import shutil
+import signal
 import subprocess
 import time
 
@@ -95,6 +97,7 @@ class Container:
     """A booted systemd; enter() runs commands inside."""
 
     masked = ["systemd-sysctl", "nginx", "php8.2-fpm"]
+    prefix = []  # what starts nspawn somewhere else
 
     def __init__(self, place, base=BASE):
         self.layers = pathlib.Path(place)
@@ -115,7 +118,7 @@ class Container:
     def boot(self):
         self.log = open(self.layers / "boot.log", "w")
         self.nspawn = subprocess.Popen(
-            ["systemd-nspawn", "-q", "-D", str(self.root), "--boot", "--register=no", "--keep-unit", "--private-network"],
+            [*self.prefix, "systemd-nspawn", "-q", "-D", str(self.root), "--boot", "--register=no", "--keep-unit", "--private-network"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
         )
         return self.wait_booted(60)
@@ -151,7 +154,22 @@ class Container:
         if self.leader:
             self.nspawn.kill()
             self.nspawn.wait()
+            self.kill_leader()
         subprocess.run(["umount", "-l", str(self.root)], check=False)
+
+    def kill_leader(self):
+        """It outlives a killed nspawn, and with it all that runs inside."""
+        try:
+            pidfd = os.pidfd_open(int(self.leader))
+        except ProcessLookupError:
+            return
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            select.select([pidfd], [], [], 30)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(pidfd)
 
 
 if __name__ == "__main__":

@@ -156,9 +156,11 @@ struct php_line {
 	unsigned n_draining;
 	struct table held; /* name → struct php_held: changes that wait until fewer masters drain */
 	struct buf trial;
-	char trial_dir[256]; /* of which generation `trial` is a part; "": checked already */
-	bool adopted;        /* we have looked for a master of a former agent */
-	bool dirty;          /* something was set since the last publish */
+	char trial_dir[256];      /* of which generation `trial` is a part; "": checked already */
+	bool adopted;             /* we have looked for a master of a former agent */
+	bool dirty;               /* something was set since the last publish */
+	struct php_limits limits; /* of its masters */
+	bool knows_limits;        /* somebody has said what they are */
 };
 
 /* Found or opened. */
@@ -179,6 +181,15 @@ bool php_line_idle(const struct php_line *l);
 bool php_line_empty(const struct php_line *l);
 /* One of its masters ended. Called by php_master.c, which frees it afterwards. */
 void php_line_ended(struct php_line *l, struct master *m, const char *how);
+
+/* php_limit.c: cgroups ------------------------------------------------------------- */
+
+/* Gives it the limits of its line. */
+void master_limit(struct master *m);
+/* Limits of whoever serves there, now and later: those of the webspace, if the master is its own. */
+void php_line_limit(struct php_line *l, const struct webspace *w);
+/* Why the limits that are asked for do not hold; NULL: they do, or none are. */
+const char *php_line_unlimited(const struct php_line *l);
 
 /* php_pool.c: one webspace ------------------------------------------------------- */
 

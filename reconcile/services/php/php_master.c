@@ -210,6 +210,7 @@ int master_start(struct php_line *line, uint64_t generation, struct master **ret
 		r = master_spec(s->config.host, id, &a, &spec, e);
 	if (r < 0)
 		return r;
+	spec.limits = &line->limits;
 	m = master_new(s, line, id);
 	came(m, PHP_STARTING);
 	r = manager->type->start(manager->self, &spec, ended, m, &m->daemon, e);
@@ -244,6 +245,7 @@ int master_adopt(struct php_service *s, struct php_line *line, const char *id, s
 		return r;
 	}
 	m->daemon = daemon;
+	master_limit(m); /* they may have changed while nobody looked */
 	*ret = m;
 	return 0;
 }
