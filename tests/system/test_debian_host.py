@@ -352,10 +352,12 @@ def test_500_webspaces_make_a_daemon_reload_not_twice_as_long(host, deb):
 
 
 def test_an_upgrade_under_load_fails_no_request(host, deb):
+    later = debian.newer("/mnt")
+    host.add("erin", text="sites = ({ redirect_https = false; });")
     before, agent = serving(host), host.main_pid(AGENT)
     crowd = host.crowd("alice", "bob", visitors=8, pause=0.02)
-    wrk = host.wrk("alice")
-    host.install(debian.newer("/mnt"))
+    wrk = host.wrk("erin")
+    host.install(later)
     assert "+1" in host.result("dpkg-query", "-W", "-f", "${Version}", "webspaces").stdout
     host.wait_served("alice", "bob")
     visits, told = crowd.end(), host.wrk_end(wrk)
@@ -370,9 +372,15 @@ BEFORE_PHP = "/bin/sh -c 'nsenter --mount=/run/webspaces/ns/mnt cat /proc/self/m
 def test_after_a_reboot_all_is_served_without_help_and_mounts_were_there_before_php(host):
     host.write("/etc/systemd/system/webspaces-php@.service.d/test.conf", f"[Service]\nExecStartPre=+{BEFORE_PHP}\n")
     host.reboot()
-    host.wait_served("alice", "bob", seconds=120)
+    host.wait_served("alice", "bob")
     for line, unit in host.masters().items():
-        mounts = host.read(f"/root/before-{unit[len('webspaces-php@'):-len('.service')]}")
+        mounts = host.read(f"/root/before-{unit.removeprefix('webspaces-php@').removesuffix('.service')}")
         for name in ["alice", "bob"]:
-            assert f"/home/www/{name}/chroot/.base " in mounts, f"{line} started before the mounts of {name}"
+            assert f"/home/www/{name}/chroot/.base " in mounts, f"{line} was started before the mounts of {name}"
+    assert host.systemctl("is-system-running") == "running", host.systemctl("--failed")
+
+
+def test_after_a_power_cut_all_is_served_without_help(host):
+    host.lose_power()
+    host.wait_served("alice", "bob")
     assert host.systemctl("is-system-running") == "running", host.systemctl("--failed")
