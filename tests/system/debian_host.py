@@ -22,8 +22,6 @@ CA_FILE = "var/lib/webspaces/ca/ca.pem"
 
 
 class DebianHost(debian.Debian):
-    masked = ["systemd-sysctl", "nginx"]  # another who has the ports is another test's affair
-
     def __init__(self, place, base=systemd_root.BASE):
         super().__init__(place, base)
         (self.root / "etc/webspaces").mkdir()
