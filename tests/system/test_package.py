@@ -121,7 +121,7 @@ def test_built_again_elsewhere_it_has_the_same_bytes_and_leaves_nothing_in_the_t
     copy = tmp_path / "a-longer-path"
     shutil.copytree(TOP, copy, ignore=IGNORED)
     before = tree(copy)
-    environment = {**os.environ, "TZ": "Pacific/Kiritimati", "LANG": "de_DE.UTF-8", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+    environment = {**os.environ, "TZ": "Pacific/Kiritimati", "LANG": "de_DE.UTF-8", "LC_ALL": "C.UTF-8", "HOME": str(tmp_path)}
     made = subprocess.run(["sh", "-c", "umask 027 && exec make -s deb"], cwd=copy, env=environment, capture_output=True,
                           text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr

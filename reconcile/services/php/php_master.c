@@ -250,6 +250,19 @@ int master_adopt(struct php_service *s, struct php_line *line, const char *id, s
 	return 0;
 }
 
+/* php-fpm writes its pid file once, when it starts; an adopted one tells as well as one of ours. */
+bool master_is_older(const struct master *m, uint64_t usec)
+{
+	autoarena struct arena a = { 0 };
+	const char *pid_file = arena_printf(&a, "%s/master.pid", m->id);
+	struct stat st;
+
+	if (fstatat(m->service->masters_dir, pid_file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	return (uint64_t)st.st_mtim.tv_sec * USEC_PER_SEC + (uint64_t)st.st_mtim.tv_nsec / 1000 <
+	       usec;
+}
+
 static void let_go(struct master *m, enum master_state state)
 {
 	if (!m->daemon) {

@@ -237,7 +237,7 @@ static int version_of(struct php_service *s, const struct webspace *w, const cha
 	}
 	for (size_t i = 0, n = 0; i < s->versions.count && n < sizeof(list) - 20; i++)
 		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
-				      s->versions.items[i]);
+				      s->versions.items[i].name);
 	if (!*list)
 		return err_set(e, ENOENT, "no PHP-FPM is installed; install php-fpm");
 	return err_set(e, ENOENT,
