@@ -23,6 +23,7 @@
 #include "agent/control.h"
 #include "agent/journal.h"
 #include "agent/news.h"
+#include "agent/notify.h"
 #include "agent/status.h"
 #include "watchers/watchers.h"
 
@@ -35,16 +36,16 @@ struct agent {
 	struct loop *loop;
 	struct catalog *catalog;
 	struct reconcile *reconcile;
-	struct watchers *watchers; /* these three only while it stays */
+	struct watchers *watchers; /* these four only while it stays */
 	struct status *status;
 	struct control *control;
+	struct notify *notify;
 	struct loop_source *sources[3], *look_again, *files_again, *status_later;
 	char *problem; /* why config_dir cannot be read; NULL: it can */
 	struct stat host_file;
 	struct news_held held; /* in this look */
 	bool loaded, seen_all, ready;
 	bool status_due; /* status_later is set */
-	bool told_ready; /* systemd has it; a lost word is said again when next idle */
 };
 
 const struct catalog *agent_catalog(const struct agent *a)
@@ -170,17 +171,16 @@ static void on_hangup(void *data)
 {
 	struct agent *a = data;
 
-	loop_notify("RELOADING=1");
+	notify_reloading(a->notify);
 	look_at_file(a, NULL);
 	reconcile_look_host(a->reconcile, NULL);
-	loop_notify("READY=1");
 }
 
 static void on_terminate(void *data)
 {
 	struct agent *a = data;
 
-	loop_notify("STOPPING=1");
+	notify_stopping();
 	loop_stop(a->loop, 0);
 }
 
@@ -238,8 +238,6 @@ static void on_removed(struct agent *a, const char *name)
 
 static void on_idle(struct agent *a)
 {
-	char state[128];
-
 	if (a->status)
 		status_seen_all(a->status);
 	flush_status(a);
@@ -248,11 +246,7 @@ static void on_idle(struct agent *a)
 		loop_stop(a->loop, 0);
 		return;
 	}
-	snprintf(state, sizeof(state), "%sSTATUS=%zu webspaces, generation %llu",
-		 a->told_ready ? "" : "READY=1\n", reconcile_subjects(a->reconcile)->count,
-		 (unsigned long long)reconcile_generation(a->reconcile));
-	if (loop_notify(state) >= 0)
-		a->told_ready = true;
+	notify_idle(a->notify);
 	if (!a->ready)
 		memory_trim(); /* the texts of all configurations were put together */
 	a->ready = true;
@@ -320,6 +314,8 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 	*ret_ok = true;
 	if (strcmp(verb, "confirm") == 0) {
 		*ret_ok = answer_confirm(a, word, ret_message);
+	} else if (strcmp(verb, "reload") == 0) {
+		on_hangup(a);
 	} else if (strcmp(verb, "look") == 0) {
 		look_at_file(a, word);
 		reconcile_look(a->reconcile, word);
@@ -403,6 +399,7 @@ static int open_staying(struct agent *a, struct err *e)
 	if (r == 0)
 		r = control_open(a->config.host, a->loop, answer_door, a, &a->control, e);
 	open_timers(a);
+	a->notify = notify_open(a->loop, a->reconcile);
 	return r;
 }
 
@@ -486,6 +483,7 @@ void agent_close(struct agent *a)
 	loop_drop(a->look_again);
 	loop_drop(a->files_again);
 	loop_drop(a->status_later);
+	notify_close(a->notify);
 	control_close(a->control);
 	watchers_close(a->watchers);
 	reconcile_close(a->reconcile);

@@ -130,6 +130,9 @@ void reconcile_look_host(struct reconcile *r, const char *path);
 /* A verb for one of the services: see struct service_type. */
 int reconcile_ask(struct reconcile *r, const char *verb, const char *word, struct buf *ret_message);
 
+/* Do passes get through? now_usec: clock_usec(). 0, or -ETIMEDOUT with a sentence. */
+int reconcile_health(const struct reconcile *r, uint64_t now_usec, struct err *e);
+
 struct subject *reconcile_subject(const struct reconcile *r, const char *name);
 const struct table *reconcile_subjects(const struct reconcile *r); /* name → struct subject */
 /* The newest published generation of any unit, 0: none. */

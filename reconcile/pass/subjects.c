@@ -141,14 +141,13 @@ void reconcile_loaded(struct reconcile *r)
 {
 	r->loaded = true;
 	r->look_services = true;
-	loop_idle_set(r->idle);
+	schedule_burst(r);
 }
 
 void reconcile_may_prune(struct reconcile *r)
 {
 	r->may_prune = true;
-	r->told_idle = false;
-	loop_idle_set(r->idle);
+	schedule_burst(r);
 }
 
 struct subject *reconcile_subject(const struct reconcile *r, const char *name)
