@@ -33,6 +33,7 @@ struct agent {
 	struct agent_config config;
 	int lock; /* -1: none (plan) */
 	struct loop *loop;
+	struct journal *journal;
 	struct catalog *catalog;
 	struct reconcile *reconcile;
 	struct watchers *watchers; /* these three only while it stays */
@@ -68,6 +69,9 @@ static void on_changed(struct entry *entry, void *data)
 {
 	struct agent *a = data;
 
+	if (a->config.mode != AGENT_PLAN)
+		news_file(entry, a->config.host->reconcile.removal_grace_s,
+			  catalog_revision(a->catalog));
 	if (!a->loaded)
 		return; /* load() hands over all of them at once */
 	if (entry->going)
@@ -95,10 +99,8 @@ static void tell_host_status(struct agent *a)
 
 static void set_problem(struct agent *a, const char *text)
 {
-	if (text && (!a->problem || strcmp(text, a->problem) != 0))
-		log_error("%s; everything stays as it is", text);
-	if (!text && a->problem)
-		log_notice("the directory of webspaces can be read again");
+	if (text ? !a->problem || strcmp(text, a->problem) != 0 : a->problem != NULL)
+		news_directory(text);
 	free(a->problem);
 	a->problem = memory_dup(text);
 }
@@ -379,25 +381,12 @@ static void open_timers(struct agent *a)
 	a->sources[2] = loop_signal(a->loop, SIGINT, on_terminate, a);
 }
 
-/* proc(5): without it a user may make a hard link to any file in reach; we refuse those, others may not. */
-static void warn_of_hardlinks(void)
-{
-	autofd int dir = path_open_dir("/proc/sys/fs", NULL);
-	autofree char *text = NULL;
-	size_t len;
-
-	if (dir >= 0 && path_read(dir, "protected_hardlinks", 16, &text, &len, NULL) == 0 &&
-	    text[0] == '0')
-		log_warning(
-			"fs.protected_hardlinks is 0: set it to 1, as Debian does (sysctl.d(5))");
-}
-
 /* What a staying agent has besides: the watchers first, so that nothing changes unseen. */
 static int open_staying(struct agent *a, struct err *e)
 {
 	int r;
 
-	warn_of_hardlinks();
+	news_hardlinks();
 	r = open_watchers(a, e);
 
 	if (r == 0)
@@ -413,8 +402,13 @@ static void load(struct agent *a)
 
 	look_at_file(a, NULL);
 	a->loaded = true;
-	table_each (catalog_entries(a->catalog), it)
+	table_each (catalog_entries(a->catalog), it) {
+		const struct entry *entry = it->value;
+
 		on_changed(it->value, a);
+		if (a->status && entry->webspace && status_was_ready(a->status, entry->webspace))
+			reconcile_was_ready(a->reconcile, entry->name);
+	}
 	news_held(&a->held);
 	reconcile_loaded(a->reconcile);
 	if (a->status && status_sweep(a->status, reconcile_subjects(a->reconcile), &e) < 0)
@@ -435,6 +429,8 @@ static int open_parts(struct agent *a, struct err *e)
 	int r = loop_open(&a->loop, e);
 
 	config.loop = a->loop;
+	if (r == 0)
+		a->journal = journal_open(a->loop);
 	if (r == 0)
 		r = catalog_open(host, !dry, &a->catalog, e);
 	if (r == 0 && !dry)
@@ -486,6 +482,7 @@ void agent_close(struct agent *a)
 	loop_drop(a->look_again);
 	loop_drop(a->files_again);
 	loop_drop(a->status_later);
+	journal_close(a->journal);
 	control_close(a->control);
 	watchers_close(a->watchers);
 	reconcile_close(a->reconcile);
