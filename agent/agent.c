@@ -22,6 +22,7 @@
 #include "agent/base/path.h"
 #include "agent/control.h"
 #include "agent/journal.h"
+#include "agent/metrics.h"
 #include "agent/news.h"
 #include "agent/status.h"
 #include "watchers/watchers.h"
@@ -34,6 +35,7 @@ struct agent {
 	int lock; /* -1: none (plan) */
 	struct loop *loop;
 	struct journal *journal;
+	struct metrics *metrics;
 	struct catalog *catalog;
 	struct reconcile *reconcile;
 	struct watchers *watchers; /* these three only while it stays */
@@ -42,9 +44,8 @@ struct agent {
 	struct loop_source *sources[3], *look_again, *files_again, *status_later;
 	char *problem; /* why config_dir cannot be read; NULL: it can */
 	struct stat host_file;
-	struct news_held held; /* in this look */
-	bool loaded, seen_all, ready;
-	bool status_due; /* status_later is set */
+	struct news_held held;                    /* in this look */
+	bool loaded, seen_all, ready, status_due; /* status_due: status_later is set */
 	bool told_ready; /* systemd has it; a lost word is said again when next idle */
 };
 
@@ -93,6 +94,7 @@ static void tell_host_status(struct agent *a)
 	};
 	struct err e;
 
+	metrics_held(a->metrics, host.held);
 	if (a->status && status_write_host(a->status, &host, &e) < 0)
 		log_error("status: %s", e.text);
 }
@@ -210,10 +212,10 @@ static void on_status(struct agent *a, const struct report *r)
 	written = status_write(a->status, r->subject, catalog_revision(a->catalog), &e);
 	if (written < 0)
 		log_error("status: %s", e.text);
-	if (written <= 0 || a->status_due || !a->status_later)
-		return;
-	a->status_due = true;
-	loop_timer_set(a->status_later, clock_usec() + STATUS_LATER_USEC);
+	if (written > 0 && !a->status_due && a->status_later) {
+		a->status_due = true;
+		loop_timer_set(a->status_later, clock_usec() + STATUS_LATER_USEC);
+	}
 }
 
 static void flush_status(void *data)
@@ -269,6 +271,7 @@ static void on_report(const struct report *r, void *data)
 		a->config.report(r, a->config.data);
 	if (a->config.mode != AGENT_PLAN)
 		journal_report(r, catalog_revision(a->catalog));
+	metrics_report(a->metrics, r);
 	switch (r->kind) {
 	case REPORT_CHANGED:
 		if (a->watchers && r->resource && strcmp(r->resource, "mount") == 0)
@@ -338,7 +341,6 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 }
 
 /* Opening and closing ---------------------------------------------------- */
-
 static int open_watchers(struct agent *a, struct err *e)
 {
 	const struct host *host = a->config.host;
@@ -389,6 +391,7 @@ static int open_staying(struct agent *a, struct err *e)
 	news_hardlinks();
 	r = open_watchers(a, e);
 
+	a->metrics = metrics_open(a->config.host, a->loop, a->reconcile);
 	if (r == 0)
 		r = control_open(a->config.host, a->loop, answer_door, a, &a->control, e);
 	open_timers(a);
@@ -482,6 +485,7 @@ void agent_close(struct agent *a)
 	loop_drop(a->look_again);
 	loop_drop(a->files_again);
 	loop_drop(a->status_later);
+	metrics_close(a->metrics);
 	journal_close(a->journal);
 	control_close(a->control);
 	watchers_close(a->watchers);

@@ -132,6 +132,12 @@ void reconcile_may_prune(struct reconcile *r);
  */
 void reconcile_look_host(struct reconcile *r, const char *path);
 
+/* Since the start. A pass: from the first look until the queue is empty, be it one webspace's or all. */
+struct reconcile_figures {
+	uint64_t passes, pass_usec, last_pass_usec;
+};
+struct reconcile_figures reconcile_figures(const struct reconcile *r);
+
 /* A verb for one of the services: see struct service_type. */
 int reconcile_ask(struct reconcile *r, const char *verb, const char *word, struct buf *ret_message);
 
