@@ -22,6 +22,7 @@
 #include "agent/base/path.h"
 #include "agent/control.h"
 #include "agent/journal.h"
+#include "agent/metrics.h"
 #include "agent/news.h"
 #include "agent/notify.h"
 #include "agent/status.h"
@@ -34,6 +35,8 @@ struct agent {
 	struct agent_config config;
 	int lock; /* -1: none (plan) */
 	struct loop *loop;
+	struct journal *journal;
+	struct metrics *metrics;
 	struct catalog *catalog;
 	struct reconcile *reconcile;
 	struct watchers *watchers; /* these four only while it stays */
@@ -69,6 +72,9 @@ static void on_changed(struct entry *entry, void *data)
 {
 	struct agent *a = data;
 
+	if (a->config.mode != AGENT_PLAN)
+		news_file(entry, a->config.host->reconcile.removal_grace_s,
+			  catalog_revision(a->catalog));
 	if (!a->loaded)
 		return; /* load() hands over all of them at once */
 	if (entry->going)
@@ -90,16 +96,15 @@ static void tell_host_status(struct agent *a)
 	};
 	struct err e;
 
+	metrics_held(a->metrics, host.held);
 	if (a->status && status_write_host(a->status, &host, &e) < 0)
 		log_error("status: %s", e.text);
 }
 
 static void set_problem(struct agent *a, const char *text)
 {
-	if (text && (!a->problem || strcmp(text, a->problem) != 0))
-		log_error("%s; everything stays as it is", text);
-	if (!text && a->problem)
-		log_notice("the directory of webspaces can be read again");
+	if (text ? !a->problem || strcmp(text, a->problem) != 0 : a->problem != NULL)
+		news_directory(text);
 	free(a->problem);
 	a->problem = memory_dup(text);
 }
@@ -208,10 +213,10 @@ static void on_status(struct agent *a, const struct report *r)
 	written = status_write(a->status, r->subject, catalog_revision(a->catalog), &e);
 	if (written < 0)
 		log_error("status: %s", e.text);
-	if (written <= 0 || a->status_due || !a->status_later)
-		return;
-	a->status_due = true;
-	loop_timer_set(a->status_later, clock_usec() + STATUS_LATER_USEC);
+	if (written > 0 && !a->status_due && a->status_later) {
+		a->status_due = true;
+		loop_timer_set(a->status_later, clock_usec() + STATUS_LATER_USEC);
+	}
 }
 
 static void flush_status(void *data)
@@ -261,6 +266,7 @@ static void on_report(const struct report *r, void *data)
 		a->config.report(r, a->config.data);
 	if (a->config.mode != AGENT_PLAN)
 		journal_report(r, catalog_revision(a->catalog));
+	metrics_report(a->metrics, r);
 	switch (r->kind) {
 	case REPORT_CHANGED:
 		if (a->watchers && r->resource && strcmp(r->resource, "mount") == 0)
@@ -332,7 +338,6 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 }
 
 /* Opening and closing ---------------------------------------------------- */
-
 static int open_watchers(struct agent *a, struct err *e)
 {
 	const struct host *host = a->config.host;
@@ -375,27 +380,15 @@ static void open_timers(struct agent *a)
 	a->sources[2] = loop_signal(a->loop, SIGINT, on_terminate, a);
 }
 
-/* proc(5): without it a user may make a hard link to any file in reach; we refuse those, others may not. */
-static void warn_of_hardlinks(void)
-{
-	autofd int dir = path_open_dir("/proc/sys/fs", NULL);
-	autofree char *text = NULL;
-	size_t len;
-
-	if (dir >= 0 && path_read(dir, "protected_hardlinks", 16, &text, &len, NULL) == 0 &&
-	    text[0] == '0')
-		log_warning(
-			"fs.protected_hardlinks is 0: set it to 1, as Debian does (sysctl.d(5))");
-}
-
 /* What a staying agent has besides: the watchers first, so that nothing changes unseen. */
 static int open_staying(struct agent *a, struct err *e)
 {
 	int r;
 
-	warn_of_hardlinks();
+	news_hardlinks();
 	r = open_watchers(a, e);
 
+	a->metrics = metrics_open(a->config.host, a->loop, a->reconcile);
 	if (r == 0)
 		r = control_open(a->config.host, a->loop, answer_door, a, &a->control, e);
 	open_timers(a);
@@ -410,8 +403,13 @@ static void load(struct agent *a)
 
 	look_at_file(a, NULL);
 	a->loaded = true;
-	table_each (catalog_entries(a->catalog), it)
+	table_each (catalog_entries(a->catalog), it) {
+		const struct entry *entry = it->value;
+
 		on_changed(it->value, a);
+		if (a->status && entry->webspace && status_was_ready(a->status, entry->webspace))
+			reconcile_was_ready(a->reconcile, entry->name);
+	}
 	news_held(&a->held);
 	reconcile_loaded(a->reconcile);
 	if (a->status && status_sweep(a->status, reconcile_subjects(a->reconcile), &e) < 0)
@@ -432,6 +430,8 @@ static int open_parts(struct agent *a, struct err *e)
 	int r = loop_open(&a->loop, e);
 
 	config.loop = a->loop;
+	if (r == 0)
+		a->journal = journal_open(a->loop);
 	if (r == 0)
 		r = catalog_open(host, !dry, &a->catalog, e);
 	if (r == 0 && !dry)
@@ -484,6 +484,8 @@ void agent_close(struct agent *a)
 	loop_drop(a->files_again);
 	loop_drop(a->status_later);
 	notify_close(a->notify);
+	metrics_close(a->metrics);
+	journal_close(a->journal);
 	control_close(a->control);
 	watchers_close(a->watchers);
 	reconcile_close(a->reconcile);

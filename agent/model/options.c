@@ -116,6 +116,11 @@ const struct option options[] = {
 	  .check = value_error_status, .form = "status from 400 to 599",
 	  .meaning = "The status with which sites of suspended webspaces answer." },
 
+	{ HOST("metrics.file", text, metrics.file), .preset = "\"/var/lib/prometheus/node-exporter/webspaces.prom\"",
+	  .check = value_absolute_or_none, .form = "absolute path, or empty",
+	  .meaning = "Figures for Prometheus, as node-exporter collects them; see `webspaces metrics`. Written where its "
+		     "directory is there. Empty: never." },
+
 	/* the host: PHP */
 	{ HOST("php.shards", number, php.shards), .preset = "8", .min = 1, .max = 512,
 	  .meaning = "How many masters share the pools of one PHP version. Doubled by itself until a master has at most "

@@ -227,8 +227,26 @@ void schedule_poll(struct reconcile *r)
 	loop_timer_set(r->poll_timer, clock_usec());
 }
 
+static void pass_ended(struct reconcile *r)
+{
+	struct reconcile_figures *f = &r->figures;
+
+	if (!r->pass_began_usec)
+		return;
+	f->last_pass_usec = clock_usec() - r->pass_began_usec;
+	f->pass_usec += f->last_pass_usec;
+	f->passes++;
+	r->pass_began_usec = 0;
+}
+
+struct reconcile_figures reconcile_figures(const struct reconcile *r)
+{
+	return r->figures;
+}
+
 static void burst_end(struct reconcile *r)
 {
+	pass_ended(r);
 	if (!r->loaded)
 		return;
 	if (r->may_prune && !r->config.one_shot)
@@ -254,6 +272,8 @@ static void on_idle(void *data)
 		burst_end(r);
 		return;
 	}
+	if (!r->pass_began_usec)
+		r->pass_began_usec = clock_usec();
 	pass_slice(r);
 	slice_is_due(r);
 }

@@ -650,7 +650,7 @@ static void a_daemon_that_keeps_failing_is_told_once(void **state)
 	assert_string_equal(told.data, "fault - web: port taken\n");
 	service_config.report(&well, service_config.data);
 	service_config.report(&fault, service_config.data);
-	assert_string_equal(told.data, "fault - web: port taken\npublished - web\n"
+	assert_string_equal(told.data, "fault - web: port taken\npublished - web: port taken\n"
 				       "fault - web: port taken\n");
 }
 
