@@ -45,7 +45,7 @@ def newer(place, change="+1", edit=None):
     if edit:
         edit(folder)
     made = f"{folder}.deb"
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", folder, made], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", folder, made], check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(folder)
     return made
 

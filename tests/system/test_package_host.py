@@ -13,13 +13,13 @@ RECORD = "/var/lib/webspaces/default-site"
 
 @pytest.fixture(scope="module")
 def plain():
-    """On which nothing is installed but systemd and apt."""
+    """On which nothing is installed that we need."""
     yield from debian.machine(debian.systemd_root.PLAIN)
 
 
 def test_apt_install_of_the_file_pulls_all_that_it_needs_and_the_first_dropped_file_is_served(plain):
     said = plain.install(package())
-    for name in ["nginx", "php8.2-fpm", "ca-certificates", "libinotifytools0"]:
+    for name in ["nginx", "php8.2-fpm", "libinotifytools0", "libcurl4"]:
         assert f"Setting up {name}" in said, name
     assert plain.is_active("webspaces.service")
     plain.drop("alice", ALICE)
@@ -93,10 +93,16 @@ def test_the_catalog_explains_entries_of_the_journal(host):
     assert "webspaces" in host.result("journalctl", "--list-catalog").stdout
 
 
-def test_an_upgrade_of_nginx_leaves_the_ports_with_ours(host):
+def test_an_upgrade_of_nginx_leaves_the_ports_with_ours_and_says_how_it_gets_the_new_one(host):
+    assert alice(host)
     said = host.apt("install", "--reinstall", "nginx", "nginx-common")
-    assert "Setting up nginx" in said
-    assert host.systemctl("is-active", "nginx") == "inactive" and alice(host)
+    assert "Setting up nginx" in said and "systemctl restart webspaces-nginx" in said
+    assert host.systemctl("is-active", "nginx") == "inactive" and host.is_active("webspaces-nginx.service")
+    assert alice(host)
+    host.systemctl("restart", "webspaces-nginx")
+    assert alice(host)
+    said = host.result("sh", "-c", "dpkg-trigger --by-package=nginx /usr/sbin/nginx; dpkg --triggers-only --pending").stdout
+    assert "webspaces" in said and "systemctl restart webspaces-nginx" not in said
 
 
 def test_an_upgrade_restarts_the_agent_and_nothing_that_serves(host, tmp_path):
