@@ -200,7 +200,7 @@ install: $B/webspaces man sample
 	[ -e $(DESTDIR)/etc/webspaces/webspaces.conf ] || install -m 0644 $B/webspaces.conf $(DESTDIR)/etc/webspaces/webspaces.conf
 
 # Out of a copy, so that nothing is left here; the newest entry of both changelogs is this version.
-DEB = $B/webspaces_$(VERSION)_$(shell dpkg --print-architecture).deb
+DEB = $B/webspaces_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
 DEB_DIR = $B/deb/webspaces-$(VERSION)
 DEB_INPUTS := $(shell find agent watchers renderers acme reconcile packaging -type f) Makefile README.md SECURITY.md CHANGELOG.md LICENSE
 deb: $(DEB)
