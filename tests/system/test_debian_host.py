@@ -17,7 +17,7 @@ import control_groups
 import debian
 import pytest
 import systemd_root
-from debian_host import CA_FILE, DOMAIN, DebianHost
+from debian_host import CA_FILE, CONFIG, DOMAIN, DebianHost
 from host import wait_for
 
 AGENT, NGINX, NAMESPACE = "webspaces.service", "webspaces-nginx.service", "webspaces-ns.service"
@@ -126,6 +126,33 @@ def test_status_of_the_unit_says_how_many_webspaces_there_are(host):
     wait_for("the line", lambda: re.match(r"\d+ webspaces; generation \d+$", host.property(AGENT, "StatusText")), 30, 0.1)
 
 
+def test_the_units_are_as_systemd_likes_them_and_expose_little(host):
+    php = next(iter(host.masters().values()))
+    verified = host.result("systemd-analyze", "verify", "--man=no", AGENT, NGINX, NAMESPACE, php, "webspaces.slice")
+    assert verified.returncode == 0 and not verified.stderr + verified.stdout
+    # Tenths of what systemd calls exposure, 10 being a service that says nothing.
+    for unit, most in [(AGENT, 58), (NGINX, 50), (php, 60)]:
+        told = host.result("systemd-analyze", "security", "--no-pager", f"--threshold={most}", unit)
+        assert told.returncode == 0, told.stdout[-200:]
+
+
+def test_the_process_that_talks_to_cas_can_lock_itself_in(host):
+    away = 'acme = { directory = "https://127.0.0.1:14000/dir"; agree_tos = true; preflight = "off"; };'
+    host.write("/etc/webspaces/webspaces.conf", CONFIG.replace('acme = { issuer = "internal"; };', away))
+    try:
+        host.systemctl("restart", AGENT)
+        # As far as the network: what hinders it before says something else.
+        wait_for("nobody there", lambda: "Connection refused" in (certificate(host)["message"] or ""), 60, 0.1)
+    finally:
+        host.write("/etc/webspaces/webspaces.conf", CONFIG)
+        host.systemctl("restart", AGENT)
+    host.wait_ready("alice")
+
+
+def certificate(host):
+    return host.condition("alice", "Certificate") or {"message": None}
+
+
 # Restarts
 
 
@@ -157,6 +184,20 @@ def test_an_agent_that_was_killed_is_started_again_and_no_request_is_lost(host):
     host.wait_served("alice", "bob")
     visits = crowd.end()
     assert not visits.failed and visits.visits, visits.failed
+    assert serving(host) == before
+
+
+def test_an_agent_whose_file_was_broken_comes_back_when_it_is_mended(host):
+    before = serving(host)
+    host.write("/etc/webspaces/webspaces.conf", "base_domain = 5;\n")
+    try:
+        assert host.result("systemctl", "restart", AGENT).returncode != 0
+        wait_for("several attempts", lambda: int(host.property(AGENT, "NRestarts")) >= 2, 60, 0.1)
+        assert "webspaces.conf:1: base_domain" in host.journal("-u", AGENT, "-n", "30")
+        assert host.is_served("alice")
+    finally:
+        host.write("/etc/webspaces/webspaces.conf", CONFIG)
+    wait_for("the agent", lambda: host.is_active(AGENT), 60, 0.1)
     assert serving(host) == before
 
 
