@@ -200,17 +200,19 @@ install: $B/webspaces man sample
 	[ -e $(DESTDIR)/etc/webspaces/webspaces.conf ] || install -m 0644 $B/webspaces.conf $(DESTDIR)/etc/webspaces/webspaces.conf
 
 # Out of a copy, so that nothing is left here; the newest entry of both changelogs is this version.
+DEB = $B/webspaces_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
 DEB_DIR = $B/deb/webspaces-$(VERSION)
-deb:
-	@$(MAKE) --no-print-directory deps-deb
+DEB_INPUTS := $(shell find agent watchers renderers acme reconcile packaging -type f) Makefile README.md SECURITY.md CHANGELOG.md LICENSE
+deb: $(DEB)
+$(DEB): $(DEB_INPUTS) | deps-deb
 	@packaging/check-version $(VERSION)
 	@rm -rf $B/deb $B/webspaces*.deb && mkdir -p $(DEB_DIR)
 	@tar -cf - --exclude=./build --exclude='./build-*' --exclude=./.git --exclude=__pycache__ . | tar -C $(DEB_DIR) -xf -
 	@mv $(DEB_DIR)/packaging/debian $(DEB_DIR)/debian
-	$(call say,DEB $B/webspaces_$(VERSION))
+	$(call say,DEB $@)
 	$Qcd $(DEB_DIR) && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u B -u CFLAGS DEB_BUILD_OPTIONS="nocheck parallel=2" \
 		dpkg-buildpackage -b -us -uc > ../build.log 2>&1 || { tail -n 40 ../build.log; exit 1; }
-	@mv $B/deb/*.deb $B/
+	@touch $B/deb/*.deb && mv $B/deb/*.deb $B/
 
 help:
 	@echo 'make           the program, build/webspaces (needs: make deps-build)'

@@ -45,7 +45,7 @@ def newer(place, change="+1", edit=None):
     if edit:
         edit(folder)
     made = f"{folder}.deb"
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", folder, made], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", folder, made], check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(folder)
     return made
 
@@ -53,7 +53,8 @@ def newer(place, change="+1", edit=None):
 class Debian(systemd_root.Container):
     """A booted machine; all names of sites lead to its loopback."""
 
-    masked = ["systemd-sysctl"]
+    # What timers may start at any moment would hold dpkg's lock, or leave files of its own.
+    masked = ["systemd-sysctl", "apt-daily", "apt-daily-upgrade", "dpkg-db-backup", "systemd-tmpfiles-clean"]
 
     def __init__(self, place, base=systemd_root.BASE):
         super().__init__(place, base)

@@ -4,8 +4,8 @@ They lie below build/ and need a mirror only to be made; each boot gets an overl
 own, so nothing a test does stays. systemd-sysctl is masked: it would change the settings
 of the host.
 
-PLAIN is a Debian as it comes; its only repository is a folder of its own, with all that
-our package depends on: there `apt install ./webspaces_*.deb` works without a network.
+PLAIN is a Debian as its installer leaves it (no more of it than matters); its only
+repository is a folder of its own, with all that our package depends on: there `apt install ./webspaces_*.deb` works without a network.
 BASE is the same with those dependencies installed.
 """
 
@@ -22,6 +22,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 PLAIN = TOP / "build" / "debian-root"
 BASE = TOP / "build" / "systemd-root"
 RECIPE = TOP / "build" / "systemd-root.recipe"
+INSTALLED = "apt,systemd,systemd-sysv,dbus,iproute2,procps,tzdata,ca-certificates,ucf"
 LIBRARIES = (
     "libacl1 libc-ares2 libconfig9 libcurl4 libidn2-0 libinotifytools0 libjansson4 libpsl5 libseccomp2 libssl3 libsystemd0"
 )
@@ -47,7 +48,7 @@ def build():
         if not shutil.which(tool):
             return f"{tool} is not installed"
     packages = " ".join(dependencies())
-    recipe = "\n".join([*REPOSITORY, INSTALL, packages])
+    recipe = "\n".join([INSTALLED, *REPOSITORY, INSTALL, packages])
     if why_not() is None and RECIPE.exists() and RECIPE.read_text() == recipe:
         return None
     for old in [PLAIN, BASE]:
@@ -67,7 +68,7 @@ def dependencies():
 
 def make_plain(packages):
     hooks = ["--customize-hook=" + hook.format(packages=packages) for hook in REPOSITORY]
-    return failed("mmdebstrap", "--variant=minbase", "--include=apt,systemd,systemd-sysv,dbus", "--skip=cleanup/apt/lists",
+    return failed("mmdebstrap", "--variant=minbase", f"--include={INSTALLED}", "--skip=cleanup/apt/lists",
                   "--dpkgopt=force-unsafe-io", *hooks, "bookworm", str(PLAIN))
 
 

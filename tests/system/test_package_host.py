@@ -13,13 +13,13 @@ RECORD = "/var/lib/webspaces/default-site"
 
 @pytest.fixture(scope="module")
 def plain():
-    """On which nothing is installed but systemd and apt."""
+    """As Debian's installer leaves it."""
     yield from debian.machine(debian.systemd_root.PLAIN)
 
 
 def test_apt_install_of_the_file_pulls_all_that_it_needs_and_the_first_dropped_file_is_served(plain):
     said = plain.install(package())
-    for name in ["nginx", "php8.2-fpm", "ca-certificates", "libinotifytools0"]:
+    for name in ["nginx", "php8.2-fpm", "libinotifytools0", "libcurl4"]:
         assert f"Setting up {name}" in said, name
     assert plain.is_active("webspaces.service")
     plain.drop("alice", ALICE)
@@ -34,9 +34,10 @@ def test_apt_install_of_the_file_pulls_all_that_it_needs_and_the_first_dropped_f
 
 
 def files(machine):
-    """All files of the machine, but for what its daemons keep for themselves."""
-    found = machine.result("find", "/", "-xdev", "-not", "-type", "d").stdout.split("\n")
-    volatile = ("/proc/", "/sys/", "/run/", "/tmp/", "/var/log/", "/var/cache/", "/var/lib/apt/", "/root/", "/dev/", "/var/tmp/")
+    """All files and directories of the machine, but for what its daemons keep for themselves."""
+    found = machine.result("find", "/", "-xdev").stdout.split("\n")
+    volatile = ("/proc/", "/sys/", "/run/", "/tmp/", "/var/log/", "/var/cache/", "/var/lib/apt/", "/root/", "/dev/", "/var/tmp/",
+                "/var/lib/systemd/timers/")
     return {path for path in found if path and not path.startswith(volatile)}
 
 
@@ -93,10 +94,16 @@ def test_the_catalog_explains_entries_of_the_journal(host):
     assert "webspaces" in host.result("journalctl", "--list-catalog").stdout
 
 
-def test_an_upgrade_of_nginx_leaves_the_ports_with_ours(host):
+def test_an_upgrade_of_nginx_leaves_the_ports_with_ours_and_says_how_it_gets_the_new_one(host):
+    assert alice(host)
     said = host.apt("install", "--reinstall", "nginx", "nginx-common")
-    assert "Setting up nginx" in said
-    assert host.systemctl("is-active", "nginx") == "inactive" and alice(host)
+    assert "Setting up nginx" in said and "systemctl restart webspaces-nginx" in said
+    assert host.systemctl("is-active", "nginx") == "inactive" and host.is_active("webspaces-nginx.service")
+    assert alice(host)
+    host.systemctl("restart", "webspaces-nginx")
+    assert alice(host)
+    said = host.result("sh", "-c", "dpkg-trigger --by-package=nginx /usr/sbin/nginx; dpkg --triggers-only --pending").stdout
+    assert "webspaces" in said and "systemctl restart webspaces-nginx" not in said
 
 
 def test_an_upgrade_restarts_the_agent_and_nothing_that_serves(host, tmp_path):
@@ -166,9 +173,9 @@ def test_purged_it_leaves_users_data_and_nothing_of_its_own(host):
     uid = host.result("id", "-u", "alice").stdout.strip()
     host.apt("purge", "webspaces")
     left = files(host) - host.before[0]
-    assert host.read("/home/www/alice/chroot/data/id.php")
+    assert host.read("/home/www/alice/chroot/data/id.php") and host.path("/etc/webspaces.d/alice.conf").exists()
     assert host.result("id", "-u", "alice").stdout.strip() == uid
-    users = ("/home/www/alice/", "/etc/webspaces.d/alice.conf", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-")
+    users = ("/home/www", "/etc/webspaces.d", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-")
     assert {path for path in left if not path.startswith(users)} == set()
     assert host.before[0] - files(host) == set()
     for path in ["/var/lib/webspaces", "/var/log/webspaces", "/run/webspaces", "/etc/webspaces", "/etc/nginx/webspaces.d"]:
