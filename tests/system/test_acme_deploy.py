@@ -214,8 +214,8 @@ def test_a_certificate_that_expired_while_all_was_off_is_replaced_at_once(machin
     name = f"asleep{int(whole_machine)}"
     host.add(name)
     wait_issued(host, name)
-    assert ask(host, "certs-renew", name)["ok"]
     before, ca.upstream.lifetime = serial_of(host.served(name)), datetime.timedelta(seconds=4)
+    assert ask(host, "certs-renew", name)["ok"]
     wait_for("one that soon ends", lambda: serial_of(host.served(name)) != before and record_of(host, name)["success"])
     host.end()
     if whole_machine:
