@@ -173,7 +173,11 @@ cover:
 $B/webspaces.conf.5: packaging/man/webspaces.conf.5.in $B/webspaces
 	@$B/webspaces options --man > $B/options.man
 	sed -e '/^@OPTIONS@$$/{r $B/options.man' -e 'd}' $< > $@
-man: $B/webspaces.conf.5
+# … and that of the figures from the table that writes them.
+$B/webspaces-metrics.7: packaging/man/webspaces-metrics.7.in $B/webspaces
+	@$B/webspaces metrics --man > $B/metrics.man
+	sed -e '/^@METRICS@$$/{r $B/metrics.man' -e 'd}' $< > $@
+man: $B/webspaces.conf.5 $B/webspaces-metrics.7
 
 # The host's file as an admin finds it first: every key that it may have, commented out.
 $B/webspaces.conf: packaging/webspaces.conf.head $B/webspaces
@@ -189,6 +193,7 @@ install: $B/webspaces man sample
 	install -D -m 0755 $B/webspaces $D/bin/webspaces
 	install -D -m 0644 packaging/man/webspaces.8 $D/share/man/man8/webspaces.8
 	install -D -m 0644 $B/webspaces.conf.5 $D/share/man/man5/webspaces.conf.5
+	install -D -m 0644 $B/webspaces-metrics.7 $D/share/man/man7/webspaces-metrics.7
 	install -D -m 0644 packaging/journal.catalog $D/lib/systemd/catalog/webspaces.catalog
 	install -D -m 0644 packaging/systemd/webspaces.sysusers $D/lib/sysusers.d/webspaces.conf
 	install -D -m 0644 packaging/systemd/webspaces.tmpfiles $D/lib/tmpfiles.d/webspaces.conf

@@ -227,10 +227,10 @@ void acme_standing(struct store *s, const char *webspace, const struct acme_want
 
 /*
  * Another certificate of this webspace (or of ACME_HOST) that is good for all these names: from
- * before it was wanted elsewhere. -ENOENT: there is none.
+ * before it was wanted elsewhere. -ENOENT: there is none; then nothing is written.
  */
 int acme_stand_in(struct store *s, const char *webspace, const char *const *names, size_t n,
-		  time_t now, char ret_dir[static 600]);
+		  time_t now, struct acme_standing *ret);
 
 struct acme;
 /* Everything in config is copied but loop and store. */

@@ -1,7 +1,8 @@
 /*
  * Counting is a few additions a report; what is a state (webspaces by state) is counted when the
- * file is written, one walk over the table. Labels are words of ours, never names of webspaces:
- * ten thousand of them would be ten thousand series.
+ * file is written, one walk over the table. Labels are words of ours, not names of webspaces:
+ * ten thousand of them would be ten thousand series. Only certificates are told one by one, and
+ * of them no more than those that end first.
  *
  * The file has no lock and no answer: node-exporter reads it when it likes, and gives its age
  * as node_textfile_mtime_seconds. It stays when the agent ends, and then grows old.
@@ -19,13 +20,11 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/put.h"
+#include "agent/expiries.h"
+#include "agent/figures.h"
 
 #define WRITE_EVERY_USEC (5 * USEC_PER_SEC)
-
-/* A sum and how often; of a daemon. */
-struct daemon_figures {
-	uint64_t reloads, reload_usec, rolled_back, faults, deaths;
-};
+#define CERTIFICATES_MAX 2000 /* told one by one; the help says so */
 
 struct metrics {
 	const struct reconcile *reconcile;
@@ -34,71 +33,17 @@ struct metrics {
 	uint64_t written_usec;
 	bool failed; /* told */
 	time_t started;
-	uint64_t failures, fights, quarantines, certificates;
 	size_t held;
-	struct table changes[2]; /* by enum change: resource → uint64_t */
-	struct table daemons;    /* "nginx", "php" → struct daemon_figures */
+	struct figures counted;
 };
 
 static const char *const change_names[] = { "intent", "drift" };
 
-/* Counting -------------------------------------------------------------- */
-
-/* "php 8.2-03" → "php": as many series as there are programs, not masters. */
-static struct daemon_figures *daemon_of(struct metrics *m, const char *unit)
-{
-	char name[32];
-	struct daemon_figures *d;
-
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(unit, " "), unit);
-	d = table_get(&m->daemons, name);
-	if (!d) {
-		d = memory_new(sizeof(*d));
-		(void)table_set(&m->daemons, name, d);
-	}
-	return d;
-}
-
-static void count_change(struct metrics *m, const struct report *r)
-{
-	char name[32];
-	uint64_t *n;
-
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(r->resource, " "), r->resource);
-	n = table_get(&m->changes[r->change], name);
-	if (!n) {
-		n = memory_new(sizeof(*n));
-		(void)table_set(&m->changes[r->change], name, n);
-	}
-	++*n;
-}
-
-static void count_unit(struct metrics *m, const struct report *r)
-{
-	struct daemon_figures *d = daemon_of(m, r->resource);
-
-	d->reloads += r->kind == REPORT_PUBLISHED;
-	d->reload_usec += r->kind == REPORT_PUBLISHED ? r->took_usec : 0;
-	d->rolled_back += r->kind == REPORT_ROLLED_BACK;
-	d->faults += r->kind == REPORT_HOST_FAULT;
-	d->deaths += r->kind == REPORT_DIED;
-}
-
 void metrics_report(struct metrics *m, const struct report *r)
 {
-	bool of_unit = r->kind == REPORT_PUBLISHED || r->kind == REPORT_ROLLED_BACK ||
-		       r->kind == REPORT_HOST_FAULT || r->kind == REPORT_DIED;
-
 	if (!m)
 		return;
-	if (r->kind == REPORT_CHANGED && r->resource)
-		count_change(m, r);
-	else if (of_unit && r->resource)
-		count_unit(m, r);
-	m->failures += r->kind == REPORT_FAILED;
-	m->fights += r->kind == REPORT_FIGHT;
-	m->quarantines += r->kind == REPORT_QUARANTINED;
-	m->certificates += r->kind == REPORT_CERTIFIED;
+	figures_count(&m->counted, r);
 	if (r->kind == REPORT_IDLE)
 		loop_timer_set(m->later, m->written_usec ? m->written_usec + WRITE_EVERY_USEC : 0);
 }
@@ -114,15 +59,24 @@ void metrics_held(struct metrics *m, size_t held)
 /* What one walk over all webspaces finds. */
 struct census {
 	size_t states[5], ready, failing[CONDITIONS], quarantined;
+	struct reconcile_figures figures;
+	struct expiries expiries;
 };
 
+static const char *const source_names[] = {
+	[CERTIFICATE_CA] = "ca",
+	[CERTIFICATE_INTERNAL] = "internal",
+	[CERTIFICATE_STAND_IN] = "stand_in",
+	[CERTIFICATE_FILES] = "files",
+};
 static const char *const state_names[] = { "enabled", "suspended", "disabled", "going", "unknown" };
 
 static void census_take(const struct metrics *m, struct census *ret)
 {
 	const struct table_entry *it;
 
-	*ret = (struct census){ 0 };
+	*ret = (struct census){ .figures = reconcile_figures(m->reconcile) };
+	expiries_take(m->reconcile, &ret->expiries);
 	table_each (reconcile_subjects(m->reconcile), it) {
 		const struct subject *s = it->value;
 		bool quarantined = false;
@@ -201,15 +155,13 @@ static void put_generation(const struct sheet *s)
 
 static void put_passes(const struct sheet *s)
 {
-	struct reconcile_figures f = reconcile_figures(s->m->reconcile);
-
-	put(s, "_sum", NULL, NULL, (double)f.pass_usec / 1e6);
-	put(s, "_count", NULL, NULL, (double)f.passes);
+	put(s, "_sum", NULL, NULL, (double)s->census->figures.pass_usec / 1e6);
+	put(s, "_count", NULL, NULL, (double)s->census->figures.passes);
 }
 
 static void put_last_pass(const struct sheet *s)
 {
-	put(s, "", NULL, NULL, (double)reconcile_figures(s->m->reconcile).last_pass_usec / 1e6);
+	put(s, "", NULL, NULL, (double)s->census->figures.last_pass_usec / 1e6);
 }
 
 static void put_changes(const struct sheet *s)
@@ -217,36 +169,100 @@ static void put_changes(const struct sheet *s)
 	const struct table_entry *it;
 
 	for (size_t c = 0; c < ELEMENTS(change_names); c++)
-		table_each (&s->m->changes[c], it)
+		table_each (&s->m->counted.changes[c], it)
 			buf_printf(s->text, "%s{change=\"%s\",resource=\"%s\"} %" PRIu64 "\n",
 				   s->name, change_names[c], it->key, *(uint64_t *)it->value);
 }
 
 static void put_failures(const struct sheet *s)
 {
-	put(s, "", NULL, NULL, (double)s->m->failures);
+	put(s, "", NULL, NULL, (double)s->m->counted.failures);
 }
 
 static void put_fights(const struct sheet *s)
 {
-	put(s, "", NULL, NULL, (double)s->m->fights);
+	put(s, "", NULL, NULL, (double)s->m->counted.fights);
 }
 
 static void put_quarantines(const struct sheet *s)
 {
-	put(s, "", NULL, NULL, (double)s->m->quarantines);
+	put(s, "", NULL, NULL, (double)s->m->counted.quarantines);
+}
+
+static void put_certificates(const struct sheet *s)
+{
+	for (size_t i = 0; i < ELEMENTS(source_names); i++)
+		put(s, "", "source", source_names[i], (double)s->census->expiries.by_source[i]);
+}
+
+static void put_earliest(const struct sheet *s)
+{
+	if (s->census->expiries.n > 0)
+		put(s, "", NULL, NULL, (double)s->census->expiries.soonest[0].not_after);
+}
+
+static size_t n_told(const struct expiries *x)
+{
+	return x->n < CERTIFICATES_MAX ? x->n : CERTIFICATES_MAX;
+}
+
+static void put_not_after(const struct sheet *s)
+{
+	const struct expiries *x = &s->census->expiries;
+
+	for (size_t i = 0; i < n_told(x); i++)
+		buf_printf(s->text, "%s{webspace=\"%s\",site=\"%s\"} %lld\n", s->name,
+			   x->soonest[i].webspace, x->soonest[i].site,
+			   (long long)x->soonest[i].not_after);
+}
+
+static void put_untold(const struct sheet *s)
+{
+	const struct expiries *x = &s->census->expiries;
+
+	put(s, "", NULL, NULL, (double)(x->n - n_told(x)));
 }
 
 static void put_issued(const struct sheet *s)
 {
-	put(s, "", NULL, NULL, (double)s->m->certificates);
+	put(s, "", NULL, NULL, (double)s->census->figures.acme.issued);
+}
+
+static void put_refusals(const struct sheet *s)
+{
+	put(s, "", NULL, NULL, (double)s->census->figures.acme.failed);
+}
+
+static void put_requests(const struct sheet *s)
+{
+	put(s, "", NULL, NULL, (double)s->census->figures.acme.requests);
+}
+
+static void put_connections(const struct sheet *s)
+{
+	put(s, "", NULL, NULL, (double)s->census->figures.acme.connections);
+}
+
+static void put_worker_deaths(const struct sheet *s)
+{
+	put(s, "", NULL, NULL, (double)s->census->figures.acme.deaths);
+}
+
+static void put_wanted(const struct sheet *s)
+{
+	put(s, "", NULL, NULL, (double)s->census->figures.acme.wanted);
+}
+
+static void put_orders(const struct sheet *s)
+{
+	put(s, "", NULL, NULL, (double)s->census->figures.acme.orders);
 }
 
 static void put_reloads(const struct sheet *s)
 {
 	const struct table_entry *it;
 
-	table_each (&s->m->daemons, it) {
+	table_each (&s->m->counted.daemons, it) {
 		const struct daemon_figures *d = it->value;
 
 		put(s, "_sum", "daemon", it->key, (double)d->reload_usec / 1e6);
@@ -258,7 +274,7 @@ static void put_reload_failures(const struct sheet *s)
 {
 	const struct table_entry *it;
 
-	table_each (&s->m->daemons, it) {
+	table_each (&s->m->counted.daemons, it) {
 		const struct daemon_figures *d = it->value;
 
 		put(s, "", "daemon", it->key, (double)(d->rolled_back + d->faults));
@@ -269,7 +285,7 @@ static void put_deaths(const struct sheet *s)
 {
 	const struct table_entry *it;
 
-	table_each (&s->m->daemons, it)
+	table_each (&s->m->counted.daemons, it)
 		put(s, "", "daemon", it->key,
 		    (double)((const struct daemon_figures *)it->value)->deaths);
 }
@@ -314,9 +330,34 @@ static const struct metric {
 	  "Times that somebody was found to keep undoing what is put back.", put_fights },
 	{ "webspaces_quarantines_total", "counter", NULL,
 	  "Webspaces that were put into quarantine.", put_quarantines },
-	{ "webspaces_certificates_issued_total", "counter", NULL,
-	  "Certificates that CAs issued or took back, and changes of accounts at CAs.",
-	  put_issued },
+	{ "webspaces_certificates", "gauge", "source",
+	  "Certificates that sites are served with: ca: of a CA by ACME, internal: of the "
+	  "host's own CA as the file asks for, stand_in: of that one until another is there, "
+	  "files: the admin's own.",
+	  put_certificates },
+	{ "webspaces_certificate_earliest_not_after_timestamp_seconds", "gauge", NULL,
+	  "When the first of them ends, in seconds since 1970; absent where there are none.",
+	  put_earliest },
+	{ "webspaces_certificate_not_after_timestamp_seconds", "gauge", "webspace, site",
+	  "When each ends, in seconds since 1970; only the 2000 that end first.", put_not_after },
+	{ "webspaces_certificates_left_out", "gauge", NULL,
+	  "Certificates that end later than those 2000.", put_untold },
+	{ "webspaces_acme_certificates_wanted", "gauge", NULL,
+	  "Certificates that are kept at CAs, issued already or not.", put_wanted },
+	{ "webspaces_acme_orders", "gauge", NULL, "Certificates that are being ordered now.",
+	  put_orders },
+	{ "webspaces_acme_certificates_issued_total", "counter", NULL,
+	  "Certificates that CAs issued.", put_issued },
+	{ "webspaces_acme_failures_total", "counter", NULL,
+	  "Attempts to get a certificate that failed; not those that a CA's limits or its own "
+	  "faults put off.",
+	  put_refusals },
+	{ "webspaces_acme_requests_total", "counter", NULL, "Requests that CAs were sent.",
+	  put_requests },
+	{ "webspaces_acme_connections_total", "counter", NULL, "Connections made to CAs.",
+	  put_connections },
+	{ "webspaces_acme_worker_deaths_total", "counter", NULL,
+	  "Processes that speak to CAs and ended by themselves.", put_worker_deaths },
 	{ "webspaces_reload_duration_seconds", "summary", "daemon",
 	  "Generations that came into force (a reload of nginx, another PHP master), from "
 	  "composing "
@@ -341,6 +382,7 @@ static void compose(const struct metrics *m, struct buf *text)
 			   metrics[i].type);
 		metrics[i].put(&s);
 	}
+	expiries_clear(&census.expiries);
 }
 
 void metrics_describe(bool man, struct buf *ret)
@@ -393,22 +435,11 @@ struct metrics *metrics_open(const struct host *host, struct loop *loop,
 	return m;
 }
 
-static void clear_counts(struct table *t)
-{
-	struct table_entry *it;
-
-	table_each (t, it)
-		free(it->value);
-	table_clear(t);
-}
-
 void metrics_close(struct metrics *m)
 {
 	if (!m)
 		return;
 	loop_drop(m->later);
-	clear_counts(&m->changes[CHANGE_INTENT]);
-	clear_counts(&m->changes[CHANGE_DRIFT]);
-	clear_counts(&m->daemons);
+	figures_clear(&m->counted);
 	free(m);
 }

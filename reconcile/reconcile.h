@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "acme/acme.h"
 #include "agent/base/buf.h"
 #include "agent/base/err.h"
 #include "agent/base/loop.h"
@@ -135,8 +136,27 @@ void reconcile_look_host(struct reconcile *r, const char *path);
 /* Since the start. A pass: from the first look until the queue is empty, be it one webspace's or all. */
 struct reconcile_figures {
 	uint64_t passes, pass_usec, last_pass_usec;
+	struct acme_figures acme; /* all 0 where no CA is asked for anything */
 };
 struct reconcile_figures reconcile_figures(const struct reconcile *r);
+
+enum certificate_source {
+	CERTIFICATE_CA,
+	CERTIFICATE_INTERNAL, /* as the site's file asks for */
+	CERTIFICATE_STAND_IN, /* internal, until what the file asks for is there */
+	CERTIFICATE_FILES,    /* the admin's own */
+	CERTIFICATE_SOURCES,
+};
+
+/* What a site was served with when it was last looked at. */
+struct served_certificate {
+	const char *webspace, *site; /* the site's first name */
+	time_t not_after;            /* of two, the sooner */
+	enum certificate_source source;
+};
+typedef void served_certificate_fn(const struct served_certificate *c, void *data);
+/* All of them, out of memory. Texts are the webspaces'. */
+void reconcile_each_certificate(const struct reconcile *r, served_certificate_fn *fn, void *data);
 
 /* A verb for one of the services: see struct service_type. */
 int reconcile_ask(struct reconcile *r, const char *verb, const char *word, struct buf *ret_message);

@@ -99,6 +99,9 @@ struct resource_type {
 	int (*list)(struct world *w, void *state, struct table *ret_names, struct err *e);
 	/* When time alone will make an item differ (a certificate's renewal): wall time, 0 never. */
 	time_t (*next_look)(struct world *w, void *state);
+	/* The certificates of this desired state, as last observed. */
+	void (*served)(const void *state, const struct webspace *webspace,
+		       served_certificate_fn *fn, void *data);
 };
 
 extern const struct resource_type account_type;

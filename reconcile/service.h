@@ -194,6 +194,8 @@ struct service_type {
 	uint64_t (*generation)(void *service);
 	/* A verb of the agent's door. 1: done, -1: refused, with a sentence either way; 0: not mine. May be NULL. */
 	int (*ask)(void *service, const char *verb, const char *word, struct buf *ret_message);
+	/* Its own part of the figures; the rest is not touched. May be NULL. */
+	void (*measure)(const void *service, struct reconcile_figures *ret);
 };
 
 extern const struct service_type acme_service_type;

@@ -85,6 +85,10 @@ static bool take_standing(const struct look *l, const struct site_want *w,
 	ret->differs = NULL;
 	ret->missing = false;
 	ret->renew_at = 0; /* the client's affair */
+	ret->internal = false;
+	ret->not_after = first.ends;
+	if (second.usable && second.ends < first.ends)
+		ret->not_after = second.ends;
 	snprintf(ret->dir, sizeof ret->dir, "%s", first.dir);
 	if (second.usable)
 		snprintf(ret->rsa_dir, sizeof ret->rsa_dir, "%s", second.dir);
@@ -95,13 +99,17 @@ static bool take_standing(const struct look *l, const struct site_want *w,
 static bool take_another(const struct look *l, struct site_certificate *ret)
 {
 	const struct text_list *names = &l->site->names;
+	struct acme_standing other;
 
 	if (ret->installed && !l->live.internal)
 		return false;
-	if (acme_stand_in(l->store, l->webspace->name, names->items, names->count, l->now,
-			  ret->dir) < 0 &&
-	    acme_stand_in(l->store, ACME_HOST, names->items, names->count, l->now, ret->dir) < 0)
+	if (acme_stand_in(l->store, l->webspace->name, names->items, names->count, l->now, &other) <
+		    0 &&
+	    acme_stand_in(l->store, ACME_HOST, names->items, names->count, l->now, &other) < 0)
 		return false;
+	snprintf(ret->dir, sizeof ret->dir, "%s", other.dir);
+	ret->not_after = other.ends;
+	ret->internal = false;
 	ret->installed = true;
 	ret->differs = NULL;
 	ret->missing = false;
@@ -166,6 +174,10 @@ void site_certificate_look(struct store *s, const struct host *host,
 			       &l.live, NULL) == 0;
 	find_damage(&l, ret);
 	ret->installed = !ret->differs && store_current(s, webspace->name, name, ret->dir) == 0;
+	if (ret->installed) {
+		ret->not_after = l.live.not_after;
+		ret->internal = l.live.internal;
+	}
 	if (l.present)
 		ret->renew_at = certificate_renew_at(&l.live, site->names.items[0]);
 

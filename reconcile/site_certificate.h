@@ -18,6 +18,8 @@ struct site_certificate {
 	bool wanted;  /* … and there is nothing to wait for */
 	char dir[600]; /* below state_dir/certs: "alice/alice.example.org/1"; "": none is installed */
 	char rsa_dir[600]; /* of a second one with an RSA key; "": none */
+	time_t not_after;  /* of the installed one, of two the sooner; 0: none is installed */
+	bool internal;     /* … our own CA issued it */
 
 	/* For the resource: */
 	const char *

@@ -92,13 +92,14 @@ static DIR *open_places(const struct store *s, const char *webspace)
 }
 
 int acme_stand_in(struct store *s, const char *webspace, const char *const *names, size_t n,
-		  time_t now, char ret_dir[static 600])
+		  time_t now, struct acme_standing *ret)
 {
 	DIR *places = open_places(s, webspace);
 	const struct dirent *place;
 	int r = -ENOENT;
 
 	while (r < 0 && places && (place = readdir(places))) {
+		struct acme_standing found = { .usable = true };
 		struct certificate live;
 		struct place at;
 
@@ -107,7 +108,11 @@ int acme_stand_in(struct store *s, const char *webspace, const char *const *name
 		    !store_excludes(s, &at, names, n) &&
 		    store_read(s, webspace, place->d_name, names, n, &live, NULL) == 0 &&
 		    is_usable(&live) && is_in_date(&live, now) && live.covers)
-			r = store_current(s, webspace, place->d_name, ret_dir);
+			r = store_current(s, webspace, place->d_name, found.dir);
+		if (r == 0) {
+			found.ends = live.not_after;
+			*ret = found;
+		}
 	}
 	if (places)
 		closedir(places);

@@ -100,6 +100,19 @@ int reconcile_ask(struct reconcile *r, const char *verb, const char *word, struc
 	return result;
 }
 
+void reconcile_each_certificate(const struct reconcile *r, served_certificate_fn *fn, void *data)
+{
+	const struct table_entry *it;
+
+	table_each (&r->subjects, it) {
+		const struct subject *s = &((const struct progress *)it->value)->subject;
+
+		for (size_t i = 0; s->webspace && i < r->n_open_types; i++)
+			if (r->parts.types[i]->served)
+				r->parts.types[i]->served(r->type_states[i], s->webspace, fn, data);
+	}
+}
+
 static int types_open(struct reconcile *r, struct err *e)
 {
 	for (; r->n_open_types < r->parts.n_types; r->n_open_types++) {

@@ -241,7 +241,12 @@ static void pass_ended(struct reconcile *r)
 
 struct reconcile_figures reconcile_figures(const struct reconcile *r)
 {
-	return r->figures;
+	struct reconcile_figures f = r->figures;
+
+	for (size_t i = 0; i < r->n_open_services; i++)
+		if (r->parts.services[i]->measure)
+			r->parts.services[i]->measure(r->services[i], &f);
+	return f;
 }
 
 static void burst_end(struct reconcile *r)

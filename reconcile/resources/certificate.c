@@ -2,6 +2,9 @@
  * One item a site: the certificate it is served with. What is wanted and what
  * stands in for it is decided in site_certificate.c; here it is brought about.
  * A site whose own certificate has to wait is a placeholder: served, not ready.
+ *
+ * What each look finds is kept, for figures: ten thousand certificates are not
+ * read again because somebody asks how long they last.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +15,18 @@
 #include "reconcile/site_certificate.h"
 
 struct state {
-	time_t next; /* the earliest renewal seen; 0: none */
+	time_t next;       /* the earliest renewal seen; 0: none */
+	struct table seen; /* webspace → struct seen */
+};
+
+/* What the sites of a desired state were served with. */
+struct seen {
+	uint64_t fingerprint; /* of that state */
+	size_t n;
+	struct seen_site {
+		time_t not_after; /* 0: nothing, or not looked at yet */
+		enum certificate_source source;
+	} sites[];
 };
 
 static int certificate_open(struct world *w, void **state, struct err *e)
@@ -25,7 +39,13 @@ static int certificate_open(struct world *w, void **state, struct err *e)
 
 static void certificate_close(void *state)
 {
-	free(state);
+	struct state *s = state;
+	struct table_entry *it;
+
+	table_each (&s->seen, it)
+		free(it->value);
+	table_clear(&s->seen);
+	free(s);
 }
 
 static void certificate_desire(struct world *w, void *state, const struct webspace *webspace,
@@ -46,6 +66,58 @@ static void remember_renewal(struct state *s, const struct site_certificate *c)
 {
 	if (c->renew_at && !c->differs && (!s->next || c->renew_at < s->next))
 		s->next = c->renew_at;
+}
+
+static enum certificate_source source_of(const struct site *site, const struct site_certificate *c)
+{
+	if (c->internal)
+		return c->trusted ? CERTIFICATE_INTERNAL : CERTIFICATE_STAND_IN;
+	return site->tls.certificate && *site->tls.certificate ? CERTIFICATE_FILES : CERTIFICATE_CA;
+}
+
+/* What was seen of another desired state ends here. */
+static struct seen *seen_of(struct state *s, const struct webspace *webspace)
+{
+	struct seen *seen = table_get(&s->seen, webspace->name);
+
+	if (seen && seen->fingerprint == webspace->fingerprint && seen->n == webspace->n_sites)
+		return seen;
+	seen = memory_new(sizeof *seen + webspace->n_sites * sizeof *seen->sites);
+	seen->fingerprint = webspace->fingerprint;
+	seen->n = webspace->n_sites;
+	free(table_set(&s->seen, webspace->name, seen));
+	return seen;
+}
+
+static void remember_served(struct state *s, const struct webspace *webspace,
+			    const struct site *site, const struct site_certificate *c)
+{
+	seen_of(s, webspace)->sites[site - webspace->sites] = (struct seen_site){
+		.not_after = c->not_after,
+		.source = source_of(site, c),
+	};
+}
+
+static void certificate_served(const void *state, const struct webspace *webspace,
+			       served_certificate_fn *fn, void *data)
+{
+	const struct state *s = state;
+	const struct seen *seen = table_get(&s->seen, webspace->name);
+
+	if (!seen || seen->fingerprint != webspace->fingerprint || seen->n != webspace->n_sites)
+		return;
+	for (size_t i = 0; i < seen->n; i++) {
+		const struct served_certificate c = {
+			.webspace = webspace->name,
+			.site = webspace->sites[i].names.count ? webspace->sites[i].names.items[0]
+							       : "",
+			.not_after = seen->sites[i].not_after,
+			.source = seen->sites[i].source,
+		};
+
+		if (c.not_after)
+			fn(&c, data);
+	}
 }
 
 static void describe(const struct site *site, const struct site_certificate *c, struct finding *ret)
@@ -72,6 +144,7 @@ static void certificate_observe(struct world *w, void *state, const struct websp
 
 	site_certificate_look(w->store, w->host, webspace, site, w->wall, &c);
 	remember_renewal(state, &c);
+	remember_served(state, webspace, site, &c);
 	ret->what = c.differs;
 	if (c.differs) {
 		ret->state = c.missing ? OBSERVED_MISSING : OBSERVED_DIFFERS;
@@ -111,7 +184,9 @@ static int certificate_flush(struct world *w, void *state, struct err *e)
 
 static int certificate_remove(struct world *w, void *state, const char *name, struct err *e)
 {
-	(void)state;
+	struct state *s = state;
+
+	free(table_take(&s->seen, name));
 	return store_remove(w->store, name, e);
 }
 
@@ -144,4 +219,5 @@ const struct resource_type certificate_type = {
 	.remove = certificate_remove,
 	.list = certificate_list,
 	.next_look = certificate_next_look,
+	.served = certificate_served,
 };

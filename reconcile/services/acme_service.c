@@ -243,6 +243,14 @@ static int ask(void *service, const char *verb, const char *word, struct buf *re
 	return 0;
 }
 
+static void measure(const void *service, struct reconcile_figures *ret)
+{
+	const struct acme_service *s = service;
+
+	if (s->acme)
+		ret->acme = acme_figures(s->acme);
+}
+
 const struct service_type acme_service_type = {
 	.name = "acme",
 	.open = acme_service_open,
@@ -255,4 +263,5 @@ const struct service_type acme_service_type = {
 	.idle = idle,
 	.generation = generation,
 	.ask = ask,
+	.measure = measure,
 };

@@ -267,6 +267,66 @@ static void it_is_listed_and_removed_twice(void **state)
 	assert_int_equal(look().state, OBSERVED_MISSING);
 }
 
+static struct served_certificate last;
+static size_t n_last;
+
+static void note_served(const struct served_certificate *c, void *data)
+{
+	(void)data;
+	last = *c;
+	n_last++;
+}
+
+static size_t n_served(void)
+{
+	n_last = 0;
+	T->served(state_of_type, &webspace, note_served, NULL);
+	return n_last;
+}
+
+static void what_was_seen_is_told_without_a_look_at_the_disk(void **state)
+{
+	char current[200];
+
+	(void)state;
+	assert_int_equal(n_served(), 0);
+	converge();
+	snprintf(current, sizeof current, "%s/certs/alice/alice.example.org/current", top);
+	assert_int_equal(unlink(current), 0);
+	assert_int_equal(n_served(), 1);
+	assert_string_equal(last.webspace, "alice");
+	assert_string_equal(last.site, "alice.example.org");
+	assert_true(last.not_after > NOW + 85 * DAY && last.not_after < NOW + 95 * DAY);
+	assert_int_equal(last.source, CERTIFICATE_INTERNAL);
+	look(); /* and that finds none */
+	assert_int_equal(n_served(), 0);
+}
+
+static void it_is_told_where_a_certificate_comes_from(void **state)
+{
+	(void)state;
+	site.tls.issuer = ISSUER_ACME;
+	converge();
+	assert_int_equal(n_served(), 1);
+	assert_int_equal(last.source, CERTIFICATE_STAND_IN);
+	make_own_files(names, 2);
+	converge();
+	assert_int_equal(n_served(), 1);
+	assert_int_equal(last.source, CERTIFICATE_FILES);
+}
+
+static void of_another_desired_state_nothing_is_told_before_a_look(void **state)
+{
+	(void)state;
+	converge();
+	webspace.fingerprint++;
+	assert_int_equal(n_served(), 0);
+	look();
+	assert_int_equal(n_served(), 1);
+	assert_true(T->remove(&w, state_of_type, "alice", NULL) >= 0);
+	assert_int_equal(n_served(), 0);
+}
+
 #define with_place(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -281,6 +341,9 @@ int main(void)
 		with_place(bad_own_files_from_the_start_are_stood_in_for),
 		with_place(without_tls_nothing_is_wanted),
 		with_place(it_is_listed_and_removed_twice),
+		with_place(what_was_seen_is_told_without_a_look_at_the_disk),
+		with_place(it_is_told_where_a_certificate_comes_from),
+		with_place(of_another_desired_state_nothing_is_told_before_a_look),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

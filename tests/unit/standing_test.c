@@ -148,19 +148,20 @@ static void the_reason_outlives_the_record(void **state)
 
 static void another_place_s_certificate_stands_in_if_it_is_good_for_all_names(void **state)
 {
-	char found[600];
+	struct acme_standing found;
 
 	(void)state;
-	assert_int_equal(acme_stand_in(store, "alice", names, 2, NOW, found), -ENOENT);
+	assert_int_equal(acme_stand_in(store, "alice", names, 2, NOW, &found), -ENOENT);
 	assert_int_equal(store_issue_internal(store, "alice", SITE, names, 2, NOW, NULL), 0);
 	install("b.org", 1);
-	assert_int_equal(acme_stand_in(store, "alice", names, 2, NOW, found), -ENOENT);
+	assert_int_equal(acme_stand_in(store, "alice", names, 2, NOW, &found), -ENOENT);
 	install("_all", 2);
-	assert_int_equal(acme_stand_in(store, "alice", names, 2, NOW, found), 0);
-	assert_string_equal(found, "alice/_all/1");
-	assert_int_equal(acme_stand_in(store, "alice", names, 3, NOW, found), -ENOENT);
-	assert_int_equal(acme_stand_in(store, "alice", names, 2, NOW + 400 * DAY, found), -ENOENT);
-	assert_int_equal(acme_stand_in(store, "bob", names, 2, NOW, found), -ENOENT);
+	assert_int_equal(acme_stand_in(store, "alice", names, 2, NOW, &found), 0);
+	assert_string_equal(found.dir, "alice/_all/1");
+	assert_true(found.ends > NOW && found.ends < NOW + 400 * DAY);
+	assert_int_equal(acme_stand_in(store, "alice", names, 3, NOW, &found), -ENOENT);
+	assert_int_equal(acme_stand_in(store, "alice", names, 2, NOW + 400 * DAY, &found), -ENOENT);
+	assert_int_equal(acme_stand_in(store, "bob", names, 2, NOW, &found), -ENOENT);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

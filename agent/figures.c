@@ -1,0 +1,81 @@
+/*
+ * A few additions a report. Keys are words of ours, types of resources and programs: as many as
+ * there are rows in tables, however many webspaces there are.
+ */
+#include "agent/figures.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/memory.h"
+
+/* "php 8.2-03" → "php": as many series as there are programs, not masters. */
+static struct daemon_figures *daemon_of(struct figures *f, const char *unit)
+{
+	char name[32];
+	struct daemon_figures *d;
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(unit, " "), unit);
+	d = table_get(&f->daemons, name);
+	if (!d) {
+		d = memory_new(sizeof(*d));
+		(void)table_set(&f->daemons, name, d);
+	}
+	return d;
+}
+
+static void count_change(struct figures *f, const struct report *r)
+{
+	char name[32];
+	uint64_t *n;
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(r->resource, " "), r->resource);
+	n = table_get(&f->changes[r->change], name);
+	if (!n) {
+		n = memory_new(sizeof(*n));
+		(void)table_set(&f->changes[r->change], name, n);
+	}
+	++*n;
+}
+
+static void count_unit(struct figures *f, const struct report *r)
+{
+	struct daemon_figures *d = daemon_of(f, r->resource);
+
+	d->reloads += r->kind == REPORT_PUBLISHED;
+	d->reload_usec += r->kind == REPORT_PUBLISHED ? r->took_usec : 0;
+	d->rolled_back += r->kind == REPORT_ROLLED_BACK;
+	d->faults += r->kind == REPORT_HOST_FAULT;
+	d->deaths += r->kind == REPORT_DIED;
+}
+
+void figures_count(struct figures *f, const struct report *r)
+{
+	bool of_unit = r->kind == REPORT_PUBLISHED || r->kind == REPORT_ROLLED_BACK ||
+		       r->kind == REPORT_HOST_FAULT || r->kind == REPORT_DIED;
+
+	if (r->kind == REPORT_CHANGED && r->resource)
+		count_change(f, r);
+	else if (of_unit && r->resource)
+		count_unit(f, r);
+	f->failures += r->kind == REPORT_FAILED;
+	f->fights += r->kind == REPORT_FIGHT;
+	f->quarantines += r->kind == REPORT_QUARANTINED;
+}
+
+static void clear_counts(struct table *t)
+{
+	struct table_entry *it;
+
+	table_each (t, it)
+		free(it->value);
+	table_clear(t);
+}
+
+void figures_clear(struct figures *f)
+{
+	clear_counts(&f->changes[CHANGE_INTENT]);
+	clear_counts(&f->changes[CHANGE_DRIFT]);
+	clear_counts(&f->daemons);
+}
