@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/back.h"
 #include "agent/base/clock.h"
 #include "agent/base/ids.h"
 #include "agent/base/log.h"
@@ -24,6 +25,7 @@
 #include "agent/journal.h"
 #include "agent/news.h"
 #include "agent/status.h"
+#include "reconcile/service.h"
 #include "watchers/watchers.h"
 
 /* What is still becoming known about a webspace is told after that long, settled or not. */
@@ -42,6 +44,7 @@ struct agent {
 	char *problem; /* why config_dir cannot be read; NULL: it can */
 	struct stat host_file;
 	struct news_held held; /* in this look */
+	uint64_t rolled_back;  /* as was told last */
 	bool loaded, seen_all, ready;
 	bool status_due; /* status_later is set */
 	bool told_ready; /* systemd has it; a lost word is said again when next idle */
@@ -81,6 +84,7 @@ static void on_changed(struct entry *entry, void *data)
 
 static void tell_host_status(struct agent *a)
 {
+	autobuf struct buf names = { 0 };
 	struct status_host host = {
 		.generation = reconcile_generation(a->reconcile),
 		.revision = catalog_revision(a->catalog),
@@ -89,6 +93,9 @@ static void tell_host_status(struct agent *a)
 	};
 	struct err e;
 
+	host.rolled_back = catalog_rolled_back(a->catalog, &host.rolled_back_since);
+	catalog_rollback_names(a->catalog, &names);
+	host.rolled_back_names = buf_text(&names);
 	if (a->status && status_write_host(a->status, &host, &e) < 0)
 		log_error("status: %s", e.text);
 }
@@ -120,8 +127,11 @@ static void plan_next_look(struct agent *a)
 static void look_at_file(struct agent *a, const char *name)
 {
 	struct err e;
-	int r = name ? catalog_look(a->catalog, name, clock_wall(), on_changed, a, &e)
-		     : catalog_look_all(a->catalog, clock_wall(), on_changed, a, &e);
+	int r;
+
+	catalog_generation(a->catalog, generation_last(a->config.host));
+	r = name ? catalog_look(a->catalog, name, clock_wall(), on_changed, a, &e)
+		 : catalog_look_all(a->catalog, clock_wall(), on_changed, a, &e);
 
 	set_problem(a, r < 0 ? e.text : NULL);
 	/* What a webspace left behind is known only where all files were seen. */
@@ -130,6 +140,7 @@ static void look_at_file(struct agent *a, const char *name)
 		reconcile_may_prune(a->reconcile);
 	}
 	news_held(&a->held);
+	news_rollback(a->catalog, &a->rolled_back);
 	plan_next_look(a);
 	/* Before the first look at the daemons is done, what the last agent told of them stands. */
 	if (a->ready || a->problem)
@@ -320,6 +331,10 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 	*ret_ok = true;
 	if (strcmp(verb, "confirm") == 0) {
 		*ret_ok = answer_confirm(a, word, ret_message);
+	} else if (strcmp(verb, "rollback") == 0 || strcmp(verb, "release") == 0) {
+		look_at_file(a, NULL); /* what changed before this is no reason to end it */
+		*ret_ok = back_answer(a->catalog, verb, word, ret_message);
+		look_at_file(a, NULL);
 	} else if (strcmp(verb, "look") == 0) {
 		look_at_file(a, word);
 		reconcile_look(a->reconcile, word);
@@ -379,26 +394,10 @@ static void open_timers(struct agent *a)
 	a->sources[2] = loop_signal(a->loop, SIGINT, on_terminate, a);
 }
 
-/* proc(5): without it a user may make a hard link to any file in reach; we refuse those, others may not. */
-static void warn_of_hardlinks(void)
-{
-	autofd int dir = path_open_dir("/proc/sys/fs", NULL);
-	autofree char *text = NULL;
-	size_t len;
-
-	if (dir >= 0 && path_read(dir, "protected_hardlinks", 16, &text, &len, NULL) == 0 &&
-	    text[0] == '0')
-		log_warning(
-			"fs.protected_hardlinks is 0: set it to 1, as Debian does (sysctl.d(5))");
-}
-
 /* What a staying agent has besides: the watchers first, so that nothing changes unseen. */
 static int open_staying(struct agent *a, struct err *e)
 {
-	int r;
-
-	warn_of_hardlinks();
-	r = open_watchers(a, e);
+	int r = open_watchers(a, e);
 
 	if (r == 0)
 		r = control_open(a->config.host, a->loop, answer_door, a, &a->control, e);
@@ -437,6 +436,8 @@ static int open_parts(struct agent *a, struct err *e)
 	config.loop = a->loop;
 	if (r == 0)
 		r = catalog_open(host, !dry, &a->catalog, e);
+	if (r == 0)
+		a->rolled_back = catalog_rolled_back(a->catalog, NULL);
 	if (r == 0 && !dry)
 		r = status_open(host, &a->status, e);
 	if (r == 0)

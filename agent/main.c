@@ -7,9 +7,10 @@
 #include "agent/verb.h"
 
 static const struct verb *const verbs[] = {
-	&run_verb,   &apply_verb,    &plan_verb,     &check_verb,       &status_verb, &render_verb,
-	&certs_verb, &options_verb,  &mounts_verb,   &enter_verb,       &access_verb, &confirm_verb,
-	&purge_verb, &exec_php_verb, &make_key_verb, &acme_worker_verb,
+	&run_verb,      &apply_verb,       &plan_verb,     &check_verb,  &status_verb,
+	&render_verb,   &certs_verb,       &options_verb,  &mounts_verb, &enter_verb,
+	&access_verb,   &confirm_verb,     &rollback_verb, &purge_verb,  &exec_php_verb,
+	&make_key_verb, &acme_worker_verb,
 };
 
 static void print_overview(FILE *to)
@@ -39,6 +40,17 @@ static const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
+/* Is it one of the words in the list, "--json --do"? */
+static bool is_word_of(const char *word, const char *list)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = list; (at = strstr(at, word)) != NULL; at += len)
+		if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+			return true;
+	return false;
+}
+
 static int run(const struct verb *verb, struct invocation *in)
 {
 	if (in->argc > 0 &&
@@ -48,7 +60,7 @@ static int run(const struct verb *verb, struct invocation *in)
 	}
 	if (verb->option)
 		for (int i = 0; i < in->argc; i++)
-			if (in->argv[i][0] == '-' && strcmp(in->argv[i], verb->option) != 0)
+			if (in->argv[i][0] == '-' && !is_word_of(in->argv[i], verb->option))
 				return verb_usage(in, "no option %s", in->argv[i]);
 	if (verb->needs_root && geteuid() != 0) {
 		fprintf(stderr, "webspaces: %s: needs root\n", verb->name);

@@ -6,6 +6,7 @@
  */
 #include "agent/news.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -113,4 +114,26 @@ void news_host_file(const char *file, struct stat *known)
 		return;
 	*known = now;
 	log_notice("%s has changed: it is read when the agent starts, so restart it", file);
+}
+
+void news_rollback(const struct catalog *c, uint64_t *told)
+{
+	autobuf struct buf names = { 0 };
+	uint64_t now = catalog_rolled_back(c, NULL);
+
+	if (now == *told)
+		return;
+	if (now) {
+		catalog_rollback_names(c, &names);
+		log_entry(&(struct log_entry){ .level = LOG_WARNING, .id = ID_ROLLBACK },
+			  "rolled back to what was in force at generation %" PRIu64
+			  ": %s; held until a file changes, or 'webspaces rollback --release'",
+			  now, buf_text(&names));
+	} else {
+		log_entry(&(struct log_entry){ .level = LOG_NOTICE, .id = ID_ROLLBACK },
+			  "the rollback to generation %" PRIu64
+			  " is over: what files say is in force",
+			  *told);
+	}
+	*told = now;
 }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/json.h"
+#include "agent/model/catalog.h"
 #include "agent/model/webspace.h"
 #include "reconcile/reconcile.h"
 
@@ -25,3 +26,6 @@ void news_held(struct news_held *held); /* logs, if there are any, and forgets t
 
 /* Logs that the host's file is another than the known one, which it then is. */
 void news_host_file(const char *file, struct stat *known);
+
+/* Logs that what was in force earlier is so again, or no longer; *told: as of which generation, as was told last. */
+void news_rollback(const struct catalog *c, uint64_t *told);

@@ -33,9 +33,8 @@ struct invocation {
 struct verb {
 	const char *name;
 	const char *summary;
-	const char *page; /* what --help prints */
-	const char
-		*option; /* the only one it knows, "": none, NULL: it looks at its words itself */
+	const char *page;   /* what --help prints */
+	const char *option; /* those it knows, "--json --do"; NULL: it looks at its words itself */
 	int (*run)(const struct invocation *in);
 	bool needs_root;
 	bool is_internal; /* not for people: not in the overview */
@@ -54,4 +53,4 @@ bool verb_flag(struct invocation *in, const char *flag);
 
 extern const struct verb run_verb, apply_verb, plan_verb, check_verb, status_verb, render_verb,
 	options_verb, mounts_verb, enter_verb, access_verb, confirm_verb, purge_verb, exec_php_verb,
-	make_key_verb, acme_worker_verb, certs_verb;
+	make_key_verb, acme_worker_verb, certs_verb, rollback_verb;

@@ -19,3 +19,5 @@
 	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0f" /* a CA's certificate cannot be had at the moment */
 #define ID_EXPIRING "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0e" /* a certificate ends soon */
 #define ID_FIGHT    "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0b" /* somebody keeps undoing what we put back */
+#define ID_ROLLBACK \
+	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a20" /* an admin went back to an earlier generation */
