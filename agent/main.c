@@ -7,10 +7,10 @@
 #include "agent/verb.h"
 
 static const struct verb *const verbs[] = {
-	&run_verb,      &apply_verb,       &plan_verb,     &check_verb,  &status_verb,
-	&render_verb,   &certs_verb,       &options_verb,  &mounts_verb, &enter_verb,
-	&access_verb,   &confirm_verb,     &rollback_verb, &purge_verb,  &exec_php_verb,
-	&make_key_verb, &acme_worker_verb,
+	&run_verb,      &apply_verb,    &plan_verb,        &check_verb,  &status_verb,
+	&render_verb,   &certs_verb,    &options_verb,     &mounts_verb, &enter_verb,
+	&access_verb,   &confirm_verb,  &rollback_verb,    &doctor_verb, &purge_verb,
+	&exec_php_verb, &make_key_verb, &acme_worker_verb,
 };
 
 static void print_overview(FILE *to)
