@@ -171,10 +171,15 @@ $B/webspaces.conf.5: packaging/man/webspaces.conf.5.in $B/webspaces
 	sed -e '/^@OPTIONS@$$/{r $B/options.man' -e 'd}' $< > $@
 man: $B/webspaces.conf.5
 
-install: $B/webspaces man
+# Completion is made from the usage lines of the commands' own pages.
+$B/webspaces.bash: $B/webspaces
+	@$B/webspaces completion bash > $@
+
+install: $B/webspaces $B/webspaces.bash man
 	install -D -m 0755 $B/webspaces $(DESTDIR)$(PREFIX)/bin/webspaces
 	install -D -m 0644 packaging/man/webspaces.8 $(DESTDIR)$(PREFIX)/share/man/man8/webspaces.8
 	install -D -m 0644 $B/webspaces.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/webspaces.conf.5
+	install -D -m 0644 $B/webspaces.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/webspaces
 	install -D -m 0644 packaging/journal.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/webspaces.catalog
 
 help:

@@ -16,21 +16,21 @@
 #include "reconcile/world.h"
 
 static const struct step steps[] = {
-	{ "agent", step_agent, .goes_on = true },
-	{ "file", step_file },
-	{ "loads", step_loads },
-	{ "state", step_state },
-	{ "account", step_account },
-	{ "home root", step_ancestors },
-	{ "directories", step_directories },
-	{ "mounts", step_mounts },
-	{ "php", step_php },
-	{ "nginx", step_nginx },
-	{ "sites", step_site },
-	{ "names", step_names },
-	{ "http", step_http },
-	{ "https", step_https },
-	{ "certificate", step_certificate },
+	{ "agent", step_agent, true },
+	{ "file", step_file, false },
+	{ "loads", step_loads, false },
+	{ "state", step_state, false },
+	{ "account", step_account, false },
+	{ "home root", step_ancestors, false },
+	{ "directories", step_directories, false },
+	{ "mounts", step_mounts, false },
+	{ "php", step_php, false },
+	{ "nginx", step_nginx, false },
+	{ "sites", step_site, false },
+	{ "names", step_names, false },
+	{ "http", step_http, false },
+	{ "https", step_https, false },
+	{ "certificate", step_certificate, false },
 };
 
 static const struct {

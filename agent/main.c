@@ -7,11 +7,17 @@
 #include "agent/verb.h"
 
 static const struct verb *const verbs[] = {
-	&run_verb,      &apply_verb,    &plan_verb,        &check_verb,  &status_verb,
-	&render_verb,   &certs_verb,    &options_verb,     &mounts_verb, &enter_verb,
-	&access_verb,   &confirm_verb,  &rollback_verb,    &doctor_verb, &purge_verb,
-	&exec_php_verb, &make_key_verb, &acme_worker_verb,
+	&run_verb,    &apply_verb,    &plan_verb,     &check_verb,       &status_verb,
+	&render_verb, &certs_verb,    &options_verb,  &mounts_verb,      &enter_verb,
+	&access_verb, &confirm_verb,  &rollback_verb, &doctor_verb,      &completion_verb,
+	&purge_verb,  &exec_php_verb, &make_key_verb, &acme_worker_verb,
 };
+
+const struct verb *const *verb_all(size_t *ret_n)
+{
+	*ret_n = ELEMENTS(verbs);
+	return verbs;
+}
 
 static void print_overview(FILE *to)
 {
@@ -24,7 +30,7 @@ static void print_overview(FILE *to)
 	      to);
 	for (size_t i = 0; i < ELEMENTS(verbs); i++)
 		if (!verbs[i]->is_internal)
-			fprintf(to, "  %-9s %s\n", verbs[i]->name, verbs[i]->summary);
+			fprintf(to, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
 	fputs("\n"
 	      "  --config FILE  the host's file (preset " PRESET_CONFIG_FILE ")\n"
 	      "  --help         this page; after a command, that command's\n"

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "agent/base/err.h"
 #include "agent/model/host.h"
@@ -40,6 +41,9 @@ struct verb {
 	bool is_internal; /* not for people: not in the overview */
 };
 
+/* All there are (main.c). */
+const struct verb *const *verb_all(size_t *ret_n);
+
 /* "webspaces: …" on stderr. Each returns the exit code. */
 int verb_usage(const struct invocation *in, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -53,4 +57,4 @@ bool verb_flag(struct invocation *in, const char *flag);
 
 extern const struct verb run_verb, apply_verb, plan_verb, check_verb, status_verb, render_verb,
 	options_verb, mounts_verb, enter_verb, access_verb, confirm_verb, purge_verb, exec_php_verb,
-	make_key_verb, acme_worker_verb, certs_verb, rollback_verb, doctor_verb;
+	make_key_verb, acme_worker_verb, certs_verb, rollback_verb, doctor_verb, completion_verb;
