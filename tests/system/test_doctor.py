@@ -12,7 +12,7 @@ import socket
 
 import pytest
 
-from host import Host, wait_for
+from host import Host, kill_with_group, wait_for
 
 STEPS = "agent file loads state account".split() + ["home root"] + "directories mounts php nginx sites names http https certificate".split()
 
@@ -89,17 +89,6 @@ def closed_home_root(host):
     os.chmod(host.home_root, 0o755)
 
 
-def file_for_a_directory(host):
-    shutil.rmtree(host.home("alice", "chroot/tmp/wsdl"))
-    with open(host.home("alice", "chroot/tmp/wsdl"), "w", encoding="ascii"):
-        pass
-
-
-def no_file_for_a_directory(host):
-    os.unlink(host.home("alice", "chroot/tmp/wsdl"))
-    host.agent.send_signal(signal.SIGHUP)
-
-
 def no_source(host):
     host.drop("alice", 'binds = ["/nonexistent:/srv/media"];')
 
@@ -126,7 +115,6 @@ LOUD = [  # with the agent awake
     ("loads", r"alice.conf:2: .*versoin", "webspaces check", broken_text, file_again),
     ("state", "disabled", "enabled", disabled, file_again),
     ("home root", "can be|writ", "chmod go-w", open_home_root, closed_home_root),
-    ("directories", "tmp/wsdl", "by hand", file_for_a_directory, no_file_for_a_directory),
     ("mounts", "/nonexistent", "by hand", no_source, file_again),
     ("php", "VersionMissing: PHP 5.3", "install", no_such_php, file_again),
     ("http", "answers 404|answers 403|answers 301", "index page", index_gone, index_again),
@@ -156,11 +144,17 @@ def chmod_data(host):
 
 def kill_masters(host):
     for pid in host.masters().values():
-        os.kill(pid, signal.SIGKILL)
+        kill_with_group(pid)  # children would go on to answer
 
 
 def kill_nginx(host):
     os.kill(host.nginx_pid(), signal.SIGTERM)
+
+
+def file_for_a_directory(host):
+    shutil.rmtree(host.home("alice", "chroot/tmp/wsdl"))
+    with open(host.home("alice", "chroot/tmp/wsdl"), "w", encoding="ascii"):
+        pass
 
 
 def unmount(host):
@@ -176,6 +170,7 @@ def other_generation(host):
 
 QUIET = [  # while no agent runs, which would mend it
     ("directories", r"data: (mode|acl|rights|access)", "systemctl reload webspaces", chmod_data),
+    ("directories", "tmp/wsdl", "by hand", file_for_a_directory),
     ("mounts", r"\.base is missing", "systemctl reload webspaces", unmount),
     ("php", "line ", "starts its master again", kill_masters),
     ("nginx", "nginx does not answer", "starts it", kill_nginx),
@@ -189,10 +184,13 @@ def test_what_is_wrong_besides_that_no_agent_runs(shared, step, said, cure, brea
     host.end()
     break_it(host)
     try:
-        found = wait_for(f"wrong at {step}", lambda: (w := examine(host)["steps"][-1])["step"] == step and w, 20, 0.2)
+        found = wait_for(f"wrong at {step}: {examine(host)['steps'][-1]}", lambda: (w := examine(host)["steps"][-1])["step"] == step and w, 20, 0.2)
         assert re.search(said, found["message"]) and cure in found["cure"], found
         assert first_wrong(host)["step"] == "agent"
     finally:
+        wsdl = host.home("alice", "chroot/tmp/wsdl")
+        if os.path.isfile(wsdl):
+            os.unlink(wsdl)
         host.start()
     wait_well(host)
 
