@@ -15,7 +15,8 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $1')
 CFLAGS ?= -O2 -g
 PACKAGES := libconfig libidn2 libsystemd jansson libacl libcrypto libssl libpsl libcurl libcares libseccomp
-WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wno-unknown-warning-option \
+WERROR ?= -Werror
+WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wno-unknown-warning-option \
 	-Wformat-truncation=0 -Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wimplicit-fallthrough
 HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 # Expanded at use, not at reading: `make deps` must run before the libraries are there.
@@ -93,7 +94,8 @@ BUILD_PACKAGES := gcc make pkg-config libinotifytools0-dev libconfig-dev libssl-
 RUN_PACKAGES := nginx-light php-fpm php-cli php-curl iproute2 util-linux mount
 TEST_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3 python3-pytest acl strace curl wrk openssl \
 	libfcgi-bin mandoc systemd-container mmdebstrap diffutils git \
-	php-soap pebble caddy uacme lego faketime bind9-dnsutils
+	lintian prometheus php-soap pebble caddy uacme lego faketime bind9-dnsutils
+DEB_PACKAGES := debhelper dpkg-dev
 define install_packages
 	@if [ "$$(dpkg-query -W -f '$${db:Status-Abbrev}\n' $1 2>/dev/null | grep -c '^ii')" != "$(words $1)" ]; then \
 		apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
@@ -103,9 +105,11 @@ endef
 
 deps-build:
 	$(call install_packages,$(BUILD_PACKAGES))
+deps-deb: deps-build
+	$(call install_packages,$(DEB_PACKAGES))
 deps-demo: deps-build
 	$(call install_packages,$(RUN_PACKAGES) curl acl python3)
-deps: deps-demo
+deps: deps-demo deps-deb
 	$(call install_packages,$(TEST_PACKAGES))
 
 # The tests on the real program with real daemons, each on a host of its own in private namespaces.
@@ -175,12 +179,45 @@ man: $B/webspaces.conf.5
 $B/webspaces.bash: $B/webspaces
 	@$B/webspaces completion bash > $@
 
-install: $B/webspaces $B/webspaces.bash man
-	install -D -m 0755 $B/webspaces $(DESTDIR)$(PREFIX)/bin/webspaces
-	install -D -m 0644 packaging/man/webspaces.8 $(DESTDIR)$(PREFIX)/share/man/man8/webspaces.8
-	install -D -m 0644 $B/webspaces.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/webspaces.conf.5
-	install -D -m 0644 $B/webspaces.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/webspaces
-	install -D -m 0644 packaging/journal.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/webspaces.catalog
+# The host's file as an admin finds it first: every key that it may have, commented out.
+$B/webspaces.conf: packaging/webspaces.conf.head $B/webspaces
+	{ cat $< && $B/webspaces options --sample | sed -e '1,2d' -e '/^# ---- A webspace/,$$d'; } > $@
+sample: $B/webspaces.conf
+
+# Where systemd looks for units depends on who installs.
+UNIT_DIR ?= $(PREFIX)/lib/systemd/system
+UNITS := $(wildcard packaging/systemd/*.service packaging/systemd/*.slice)
+D = $(DESTDIR)$(PREFIX)
+
+install: $B/webspaces $B/webspaces.bash man sample
+	install -D -m 0755 $B/webspaces $D/bin/webspaces
+	install -D -m 0644 packaging/man/webspaces.8 $D/share/man/man8/webspaces.8
+	install -D -m 0644 $B/webspaces.conf.5 $D/share/man/man5/webspaces.conf.5
+	install -D -m 0644 $B/webspaces.bash $D/share/bash-completion/completions/webspaces
+	install -D -m 0644 packaging/journal.catalog $D/lib/systemd/catalog/webspaces.catalog
+	install -D -m 0644 packaging/systemd/webspaces.sysusers $D/lib/sysusers.d/webspaces.conf
+	install -D -m 0644 packaging/systemd/webspaces.tmpfiles $D/lib/tmpfiles.d/webspaces.conf
+	install -D -m 0644 packaging/systemd/webspaces.sysctl $D/lib/sysctl.d/30-webspaces.conf
+	install -d $(DESTDIR)$(UNIT_DIR) $(DESTDIR)/etc/webspaces $(DESTDIR)/etc/webspaces.d $(DESTDIR)/etc/nginx/webspaces.d
+	install -m 0644 $(UNITS) $(DESTDIR)$(UNIT_DIR)
+	sed -i 's,/usr/bin/webspaces,$(PREFIX)/bin/webspaces,' $(UNITS:packaging/systemd/%=$(DESTDIR)$(UNIT_DIR)/%)
+	@# What an admin has changed stays.
+	[ -e $(DESTDIR)/etc/webspaces/webspaces.conf ] || install -m 0644 $B/webspaces.conf $(DESTDIR)/etc/webspaces/webspaces.conf
+
+# Out of a copy, so that nothing is left here; the newest entry of both changelogs is this version.
+DEB = $B/webspaces_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
+DEB_DIR = $B/deb/webspaces-$(VERSION)
+DEB_INPUTS := $(shell find agent watchers renderers acme reconcile packaging -type f) Makefile README.md SECURITY.md CHANGELOG.md LICENSE
+deb: $(DEB)
+$(DEB): $(DEB_INPUTS) | deps-deb
+	@packaging/check-version $(VERSION)
+	@rm -rf $B/deb $B/webspaces*.deb && mkdir -p $(DEB_DIR)
+	@tar -cf - --exclude=./build --exclude='./build-*' --exclude=./.git --exclude=__pycache__ . | tar -C $(DEB_DIR) -xf -
+	@mv $(DEB_DIR)/packaging/debian $(DEB_DIR)/debian
+	$(call say,DEB $@)
+	$Qcd $(DEB_DIR) && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u B -u CFLAGS DEB_BUILD_OPTIONS="nocheck parallel=2" \
+		dpkg-buildpackage -b -us -uc > ../build.log 2>&1 || { tail -n 40 ../build.log; exit 1; }
+	@touch $B/deb/*.deb && mv $B/deb/*.deb $B/
 
 help:
 	@echo 'make           the program, build/webspaces (needs: make deps-build)'
@@ -190,11 +227,12 @@ help:
 	@echo 'make golden    writes the expected texts of tests/golden anew'
 	@echo 'make asan      everything with address and undefined-behaviour sanitizers'
 	@echo 'make fuzz SECONDS=60 · make bench N=10000 · make bench-acme · make lint · make format · make cover'
+	@echo 'make deb       build/webspaces_$(VERSION)_*.deb'
 	@echo 'make install DESTDIR= PREFIX= · make man · make clean'
 
 clean:
 	rm -rf $B
 
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(SYSTEM_PROGRAMS:=.d)
-.PHONY: all unit unit-programs golden deps-build deps-demo deps system check demo asan lint format bench bench-acme fuzz cover man install help clean
+.PHONY: all unit unit-programs golden deps-build deps-deb deps-demo deps system check demo asan lint format bench bench-acme fuzz cover man sample install deb help clean
 .DELETE_ON_ERROR:

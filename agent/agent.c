@@ -21,9 +21,12 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
+#include "agent/confirm.h"
 #include "agent/control.h"
 #include "agent/journal.h"
+#include "agent/metrics.h"
 #include "agent/news.h"
+#include "agent/notify.h"
 #include "agent/status.h"
 #include "reconcile/service.h"
 #include "watchers/watchers.h"
@@ -35,11 +38,14 @@ struct agent {
 	struct agent_config config;
 	int lock; /* -1: none (plan) */
 	struct loop *loop;
+	struct journal *journal;
+	struct metrics *metrics;
 	struct catalog *catalog;
 	struct reconcile *reconcile;
-	struct watchers *watchers; /* these three only while it stays */
+	struct watchers *watchers; /* these four only while it stays */
 	struct status *status;
 	struct control *control;
+	struct notify *notify;
 	struct loop_source *sources[3], *look_again, *files_again, *status_later;
 	char *problem; /* why config_dir cannot be read; NULL: it can */
 	struct stat host_file;
@@ -47,7 +53,6 @@ struct agent {
 	uint64_t rolled_back;  /* as was told last */
 	bool loaded, seen_all, ready;
 	bool status_due; /* status_later is set */
-	bool told_ready; /* systemd has it; a lost word is said again when next idle */
 };
 
 const struct catalog *agent_catalog(const struct agent *a)
@@ -71,6 +76,9 @@ static void on_changed(struct entry *entry, void *data)
 {
 	struct agent *a = data;
 
+	if (a->config.mode != AGENT_PLAN)
+		news_file(entry, a->config.host->reconcile.removal_grace_s,
+			  catalog_revision(a->catalog));
 	if (!a->loaded)
 		return; /* load() hands over all of them at once */
 	if (entry->going)
@@ -96,16 +104,15 @@ static void tell_host_status(struct agent *a)
 	host.rolled_back = catalog_rolled_back(a->catalog, &host.rolled_back_since);
 	catalog_rollback_names(a->catalog, &names);
 	host.rolled_back_names = buf_text(&names);
+	metrics_held(a->metrics, host.held);
 	if (a->status && status_write_host(a->status, &host, &e) < 0)
 		log_error("status: %s", e.text);
 }
 
 static void set_problem(struct agent *a, const char *text)
 {
-	if (text && (!a->problem || strcmp(text, a->problem) != 0))
-		log_error("%s; everything stays as it is", text);
-	if (!text && a->problem)
-		log_notice("the directory of webspaces can be read again");
+	if (text ? !a->problem || strcmp(text, a->problem) != 0 : a->problem != NULL)
+		news_directory(text);
 	free(a->problem);
 	a->problem = memory_dup(text);
 }
@@ -181,17 +188,16 @@ static void on_hangup(void *data)
 {
 	struct agent *a = data;
 
-	loop_notify("RELOADING=1");
+	notify_reloading(a->notify);
 	look_at_file(a, NULL);
 	reconcile_look_host(a->reconcile, NULL);
-	loop_notify("READY=1");
 }
 
 static void on_terminate(void *data)
 {
 	struct agent *a = data;
 
-	loop_notify("STOPPING=1");
+	notify_stopping();
 	loop_stop(a->loop, 0);
 }
 
@@ -219,10 +225,10 @@ static void on_status(struct agent *a, const struct report *r)
 	written = status_write(a->status, r->subject, catalog_revision(a->catalog), &e);
 	if (written < 0)
 		log_error("status: %s", e.text);
-	if (written <= 0 || a->status_due || !a->status_later)
-		return;
-	a->status_due = true;
-	loop_timer_set(a->status_later, clock_usec() + STATUS_LATER_USEC);
+	if (written > 0 && !a->status_due && a->status_later) {
+		a->status_due = true;
+		loop_timer_set(a->status_later, clock_usec() + STATUS_LATER_USEC);
+	}
 }
 
 static void flush_status(void *data)
@@ -249,8 +255,6 @@ static void on_removed(struct agent *a, const char *name)
 
 static void on_idle(struct agent *a)
 {
-	char state[128];
-
 	if (a->status)
 		status_seen_all(a->status);
 	flush_status(a);
@@ -259,11 +263,7 @@ static void on_idle(struct agent *a)
 		loop_stop(a->loop, 0);
 		return;
 	}
-	snprintf(state, sizeof(state), "%sSTATUS=%zu webspaces, generation %llu",
-		 a->told_ready ? "" : "READY=1\n", reconcile_subjects(a->reconcile)->count,
-		 (unsigned long long)reconcile_generation(a->reconcile));
-	if (loop_notify(state) >= 0)
-		a->told_ready = true;
+	notify_idle(a->notify);
 	if (!a->ready)
 		memory_trim(); /* the texts of all configurations were put together */
 	a->ready = true;
@@ -278,6 +278,7 @@ static void on_report(const struct report *r, void *data)
 		a->config.report(r, a->config.data);
 	if (a->config.mode != AGENT_PLAN)
 		journal_report(r, catalog_revision(a->catalog));
+	metrics_report(a->metrics, r);
 	switch (r->kind) {
 	case REPORT_CHANGED:
 		if (a->watchers && r->resource && strcmp(r->resource, "mount") == 0)
@@ -300,28 +301,6 @@ static void on_report(const struct report *r, void *data)
 	}
 }
 
-/* generation: the one that whoever confirms has seen; NULL: whatever is held now. */
-static bool answer_confirm(struct agent *a, const char *generation, struct buf *ret_message)
-{
-	unsigned long long now = reconcile_generation(a->reconcile);
-	char text[24];
-	size_t n;
-
-	snprintf(text, sizeof(text), "%llu", now);
-	if (generation && strcmp(generation, text) != 0) {
-		buf_printf(ret_message, "not generation %s but %s is in force: look again",
-			   generation, text);
-		return false;
-	}
-	n = catalog_confirm(a->catalog, on_changed, a);
-	tell_host_status(a);
-	if (n)
-		buf_printf(ret_message, "%zu removal%s on", n, n == 1 ? " goes" : "s go");
-	else
-		buf_adds(ret_message, "no removal is held");
-	return true;
-}
-
 /* What can be asked at the door. */
 static void answer_door(const char *verb, const char *word, bool *ret_ok, struct buf *ret_message,
 			void *data)
@@ -330,11 +309,15 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 
 	*ret_ok = true;
 	if (strcmp(verb, "confirm") == 0) {
-		*ret_ok = answer_confirm(a, word, ret_message);
+		*ret_ok = confirm_answer(a->catalog, reconcile_generation(a->reconcile), word,
+					 on_changed, a, ret_message);
+		tell_host_status(a);
 	} else if (strcmp(verb, "rollback") == 0 || strcmp(verb, "release") == 0) {
 		look_at_file(a, NULL); /* what changed before this is no reason to end it */
 		*ret_ok = back_answer(a->catalog, verb, word, ret_message);
 		look_at_file(a, NULL);
+	} else if (strcmp(verb, "reload") == 0) {
+		on_hangup(a);
 	} else if (strcmp(verb, "look") == 0) {
 		look_at_file(a, word);
 		reconcile_look(a->reconcile, word);
@@ -351,7 +334,6 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 }
 
 /* Opening and closing ---------------------------------------------------- */
-
 static int open_watchers(struct agent *a, struct err *e)
 {
 	const struct host *host = a->config.host;
@@ -397,11 +379,16 @@ static void open_timers(struct agent *a)
 /* What a staying agent has besides: the watchers first, so that nothing changes unseen. */
 static int open_staying(struct agent *a, struct err *e)
 {
-	int r = open_watchers(a, e);
+	int r;
 
+	news_hardlinks();
+	r = open_watchers(a, e);
+
+	a->metrics = metrics_open(a->config.host, a->loop, a->reconcile);
 	if (r == 0)
 		r = control_open(a->config.host, a->loop, answer_door, a, &a->control, e);
 	open_timers(a);
+	a->notify = notify_open(a->loop, a->reconcile);
 	return r;
 }
 
@@ -412,8 +399,13 @@ static void load(struct agent *a)
 
 	look_at_file(a, NULL);
 	a->loaded = true;
-	table_each (catalog_entries(a->catalog), it)
+	table_each (catalog_entries(a->catalog), it) {
+		const struct entry *entry = it->value;
+
 		on_changed(it->value, a);
+		if (a->status && entry->webspace && status_was_ready(a->status, entry->webspace))
+			reconcile_was_ready(a->reconcile, entry->name);
+	}
 	news_held(&a->held);
 	reconcile_loaded(a->reconcile);
 	if (a->status && status_sweep(a->status, reconcile_subjects(a->reconcile), &e) < 0)
@@ -434,6 +426,8 @@ static int open_parts(struct agent *a, struct err *e)
 	int r = loop_open(&a->loop, e);
 
 	config.loop = a->loop;
+	if (r == 0)
+		a->journal = journal_open(a->loop);
 	if (r == 0)
 		r = catalog_open(host, !dry, &a->catalog, e);
 	if (r == 0)
@@ -487,6 +481,9 @@ void agent_close(struct agent *a)
 	loop_drop(a->look_again);
 	loop_drop(a->files_again);
 	loop_drop(a->status_later);
+	notify_close(a->notify);
+	metrics_close(a->metrics);
+	journal_close(a->journal);
 	control_close(a->control);
 	watchers_close(a->watchers);
 	reconcile_close(a->reconcile);

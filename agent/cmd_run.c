@@ -3,23 +3,8 @@
 
 #include "agent/agent.h"
 #include "agent/base/log.h"
-#include "agent/base/own.h"
-#include "agent/base/path.h"
 #include "agent/model/load.h"
 #include "agent/verb.h"
-
-/* proc(5): without it a user may make a hard link to any file in reach; we refuse those, others may not. */
-static void warn_of_hardlinks(void)
-{
-	autofd int dir = path_open_dir("/proc/sys/fs", NULL);
-	autofree char *text = NULL;
-	size_t len;
-
-	if (dir >= 0 && path_read(dir, "protected_hardlinks", 16, &text, &len, NULL) == 0 &&
-	    text[0] == '0')
-		log_warning(
-			"fs.protected_hardlinks is 0: set it to 1, as Debian does (sysctl.d(5))");
-}
 
 static int run(const struct invocation *in)
 {
@@ -37,7 +22,6 @@ static int run(const struct invocation *in)
 	if (!host)
 		return EXIT_FAILED;
 	log_open(debug);
-	warn_of_hardlinks();
 	config.host = host;
 	r = agent_open(&config, &agent, &e);
 	if (r == 0)

@@ -1,8 +1,9 @@
 /*
- * A line when a webspace has become ready, or is so with another file, and one
- * for each condition that nothing else tells: a file that does not load, names
- * that others have, a PHP that is not installed. What was told before is known
- * from the status on disk, so that a restart repeats nothing.
+ * A line when a file asks for something else and what that is, when a webspace has become
+ * ready, or is so with another file, and one for each condition that nothing else tells: a file
+ * that does not load, names that others have, a PHP that is not installed. What failed
+ * and was told is told again when it is well. What was told before is known from the status
+ * on disk, so that a restart repeats nothing.
  */
 #include "agent/news.h"
 
@@ -12,7 +13,10 @@
 
 #include "agent/base/ids.h"
 #include "agent/base/log.h"
+#include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/path.h"
+#include "agent/model/difference.h"
 
 struct topic {
 	enum condition_type type;
@@ -37,6 +41,38 @@ static const struct topic topics[] = {
 	{ CONDITION_CERTIFICATE, "CaMisbehaves", ID_UNCERTIFIED },
 	{ CONDITION_CERTIFICATE, "HostFault", ID_UNCERTIFIED },
 };
+
+/* False, and no failure: it takes its time, or is told by other lines when it ends (certificates come). */
+static const char *const passing[] = {
+	"Pending", "Placeholder", "NotReady", "TermsNotAgreed", "Starting", NULL,
+};
+
+static bool is_among(const char *word, const char *const *words)
+{
+	while (*words && strcmp(*words, word) != 0)
+		words++;
+	return *words;
+}
+
+/* A certificate's failing ends with the line that tells of another, but for an admin's own. */
+static bool is_failure(enum condition_type type, const char *reason)
+{
+	static const char *const own[] = { "BadCertificate", "Failed", NULL };
+
+	return type == CONDITION_CERTIFICATE ? is_among(reason, own) : !is_among(reason, passing);
+}
+
+char *news_failing(enum condition_type type, const struct condition *c, const struct json *before)
+{
+	const char *reason = c->reason ? c->reason : "";
+
+	if (c->status == CONDITION_FALSE && is_failure(type, reason))
+		return memory_dup(c->message && *c->message ? c->message : reason);
+	/* Until it is known to be well, or to fail otherwise. */
+	if (c->status != CONDITION_TRUE && strcmp(reason, "NotWanted") != 0)
+		return memory_dup(json_text(before, "failing"));
+	return NULL;
+}
 
 static bool same(const struct json *j, const char *key, const char *text)
 {
@@ -63,8 +99,37 @@ static void tell_topic(const struct subject *s, const struct topic *t, const str
 							   : "");
 }
 
-void news_tell(const struct subject *s, const struct json *before, const char *fingerprint,
-	       const char *revision)
+static const char *const recoveries[CONDITIONS] = {
+	[CONDITION_LOADED] = "its file loads again",
+	[CONDITION_ACCOUNT] = "its account is well again",
+	[CONDITION_DIRECTORIES] = "its directories are well again",
+	[CONDITION_MOUNTS] = "its mounts are well again",
+	[CONDITION_PHP] = "PHP is well again",
+	[CONDITION_SITES] = "its sites are well again",
+	[CONDITION_CERTIFICATE] = "its certificate is well again",
+};
+
+/* Well again, whatever it was that failed. */
+static void tell_recovery(const struct subject *s, enum condition_type type,
+			  const struct json *before, const char *revision)
+{
+	const struct condition *c = &s->conditions[type];
+	const struct json *told = json_at(json_get(before, "conditions"), type);
+	const char *failing = json_text(told, "failing");
+
+	if (!failing || c->status != CONDITION_TRUE)
+		return;
+	log_entry(&(struct log_entry){ .level = LOG_NOTICE,
+				       .id = ID_RECOVERED,
+				       .webspace = s->name,
+				       .resource = condition_names[type],
+				       .old_value = failing,
+				       .new_value = "well",
+				       .revision = revision },
+		  "%s: %s; it was: %s", s->name, recoveries[type], failing);
+}
+
+static void tell_ready(const struct subject *s, const char *revision)
 {
 	static const char *const states[] = {
 		[STATE_ENABLED] = "ready",
@@ -72,12 +137,6 @@ void news_tell(const struct subject *s, const struct json *before, const char *f
 		[STATE_DISABLED] = "ready: disabled",
 	};
 
-	for (size_t i = 0; i < ELEMENTS(topics); i++)
-		tell_topic(s, &topics[i], before, revision);
-	if (!s->webspace || !subject_ready(s))
-		return;
-	if (json_bool(before, "ready", false) && same(before, "fingerprint", fingerprint))
-		return;
 	log_entry(&(struct log_entry){ .level = LOG_NOTICE,
 				       .id = ID_READY,
 				       .webspace = s->name,
@@ -85,21 +144,102 @@ void news_tell(const struct subject *s, const struct json *before, const char *f
 		  "%s: %s", s->name, states[s->webspace->state]);
 }
 
+void news_tell(const struct subject *s, const struct json *before, const char *fingerprint,
+	       const char *revision)
+{
+	bool was_ready =
+		json_bool(before, "ready", false) && same(before, "fingerprint", fingerprint);
+
+	for (enum condition_type t = 0; t < CONDITIONS; t++)
+		tell_recovery(s, t, before, revision);
+	for (size_t i = 0; i < ELEMENTS(topics); i++)
+		tell_topic(s, &topics[i], before, revision);
+	if (s->webspace && subject_ready(s) && !was_ready)
+		tell_ready(s, revision);
+}
+
+/* Files ---------------------------------------------------------------- */
+
+static void tell_new(const struct webspace *w, struct log_entry *entry)
+{
+	autobuf struct buf names = { 0 };
+
+	difference_names(w, &names);
+	entry->new_value = buf_text(&names);
+	log_entry(entry, "%s: new: %s%s", w->name, names.len ? buf_text(&names) : "without a name",
+		  w->state == STATE_ENABLED     ? ""
+		  : w->state == STATE_SUSPENDED ? " (suspended)"
+						: " (disabled)");
+}
+
+static void tell_asked(const struct webspace *before, const struct webspace *now,
+		       struct log_entry *entry)
+{
+	struct difference d;
+
+	difference_find(before, now, &d);
+	if (d.was.len > 0) {
+		entry->old_value = buf_text(&d.was);
+		entry->new_value = buf_text(&d.is);
+	}
+	if (d.count > 0)
+		log_entry(entry, "%s: file changed: %s", now->name, buf_text(&d.sentence));
+	difference_clear(&d);
+}
+
+static void tell_missed(const struct entry *e, unsigned grace_s, struct log_entry *entry)
+{
+	if (e->held || e->going)
+		return; /* said by another line */
+	entry->id = ID_MISSED;
+	log_entry(entry, "%s: %s: out of service in %u s unless it comes back", e->name,
+		  e->elsewhere ? "its file is for other hosts now" : "its file is gone", grace_s);
+}
+
+void news_file(const struct entry *e, unsigned grace_s, const char *revision)
+{
+	struct log_entry entry = { .level = LOG_NOTICE,
+				   .id = ID_ASKED,
+				   .webspace = e->name,
+				   .resource = "file",
+				   .change = "intent",
+				   .revision = revision };
+
+	if ((e->news & ENTRY_MISSED) && e->absent_since) {
+		tell_missed(e, grace_s, &entry);
+		return;
+	}
+	if ((e->news & ENTRY_BACK) && !e->absent_since) {
+		entry.id = ID_BACK;
+		log_entry(&entry, "%s: its file is back", e->name);
+		entry.id = ID_ASKED;
+	}
+	if (!(e->news & ENTRY_ASKED) || !e->asks)
+		return;
+	if (e->asked)
+		tell_asked(e->asked, e->asks, &entry);
+	else
+		tell_new(e->asks, &entry);
+}
+
 void news_add_held(struct news_held *held, const char *name)
 {
-	if (held->count++ == 0)
-		snprintf(held->first, sizeof(held->first), "%s", name);
+	(void)table_set(&held->names, name, held);
 }
 
 void news_held(struct news_held *held)
 {
-	if (held->count > 0)
-		log_entry(&(struct log_entry){ .level = LOG_WARNING, .id = ID_REMOVAL_HELD },
+	size_t cursor = 0, n = held->names.count;
+	const struct table_entry *first = table_next(&held->names, &cursor);
+
+	if (first)
+		log_entry(&(struct log_entry){ .level = LOG_WARNING,
+					       .id = ID_REMOVAL_HELD,
+					       .webspaces = &held->names },
 			  "%zu file%s gone at once (%s%s): nothing is removed until "
 			  "'webspaces confirm'",
-			  held->count, held->count > 1 ? "s are" : " is", held->first,
-			  held->count > 1 ? ", …" : "");
-	held->count = 0;
+			  n, n > 1 ? "s are" : " is", first->key, n > 1 ? ", …" : "");
+	table_clear(&held->names);
 }
 
 /* The host's settings hold as long as the agent runs: nobody should wonder why nothing happens. */
@@ -113,7 +253,31 @@ void news_host_file(const char *file, struct stat *known)
 	    known->st_mtim.tv_nsec == now.st_mtim.tv_nsec)
 		return;
 	*known = now;
-	log_notice("%s has changed: it is read when the agent starts, so restart it", file);
+	log_entry(&(struct log_entry){ .level = LOG_NOTICE, .id = ID_HOST_FILE },
+		  "%s has changed: it is read when the agent starts, so restart it", file);
+}
+
+void news_directory(const char *problem)
+{
+	if (problem)
+		log_entry(&(struct log_entry){ .level = LOG_ERR, .id = ID_UNREADABLE },
+			  "%s; everything stays as it is", problem);
+	else
+		log_entry(&(struct log_entry){ .level = LOG_NOTICE, .id = ID_RECOVERED },
+			  "the directory of webspaces can be read again");
+}
+
+/* proc(5): without it a user may make a hard link to any file in reach; we refuse those, others may not. */
+void news_hardlinks(void)
+{
+	autofd int dir = path_open_dir("/proc/sys/fs", NULL);
+	autofree char *text = NULL;
+	size_t len;
+
+	if (dir >= 0 && path_read(dir, "protected_hardlinks", 16, &text, &len, NULL) == 0 &&
+	    text[0] == '0')
+		log_warning(
+			"fs.protected_hardlinks is 0: set it to 1, as Debian does (sysctl.d(5))");
 }
 
 void news_rollback(const struct catalog *c, uint64_t *told)

@@ -1,4 +1,4 @@
-/* What of a webspace's conditions goes to the journal. */
+/* What the journal tells of files and of a webspace's conditions: with the drift that is told item by item, its diary. */
 #pragma once
 
 #include <sys/stat.h>
@@ -16,16 +16,29 @@
 void news_tell(const struct subject *s, const struct json *before, const char *fingerprint,
 	       const char *revision);
 
+/*
+ * What was told of a condition to be failing, as status keeps it over restarts until it is well
+ * again: a text that is the caller's, or NULL. before: the condition as it was written last, or NULL.
+ */
+char *news_failing(enum condition_type type, const struct condition *c, const struct json *before);
+
+/* Logs what a look has found out about a file: it is new, asks for something else, has gone, is back. */
+void news_file(const struct entry *entry, unsigned grace_s, const char *revision);
+
 /* Removals that one look has found to be held: one line for all of them. */
 struct news_held {
-	size_t count;
-	char first[WEBSPACE_NAME_MAX + 1];
+	struct table names; /* a set */
 };
 void news_add_held(struct news_held *held, const char *name);
-void news_held(struct news_held *held); /* logs, if there are any, and forgets them */
+/* Logs, if there are any, and forgets them. */
+void news_held(struct news_held *held);
 
 /* Logs that the host's file is another than the known one, which it then is. */
 void news_host_file(const char *file, struct stat *known);
+/* Logs why the directory of webspaces cannot be read; NULL: it can again. */
+void news_directory(const char *problem);
+/* Warns where the kernel lets users make hard links to files of others. */
+void news_hardlinks(void);
 
 /* Logs that what was in force earlier is so again, or no longer; *told: as of which generation, as was told last. */
 void news_rollback(const struct catalog *c, uint64_t *told);

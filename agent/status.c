@@ -96,6 +96,8 @@ static struct json *condition_json(enum condition_type type, const struct condit
 {
 	struct json *j = json_new_object();
 	const char *since = since_before(before, type, c);
+	autofree char *failing =
+		news_failing(type, c, json_at(json_get(before, "conditions"), type));
 	char now[21];
 
 	clock_rfc3339(c->since, now);
@@ -104,16 +106,30 @@ static struct json *condition_json(enum condition_type type, const struct condit
 	json_put_text(j, "reason", c->reason ? c->reason : "");
 	json_put_text(j, "message", c->message ? c->message : "");
 	json_put_text(j, "since", since ? since : now);
+	if (failing)
+		json_put_text(j, "failing", failing);
 	return j;
 }
 
 /* Which desired state the conditions are about; empty: none. ret has room for 17 bytes. */
-static const char *fingerprint_text(const struct subject *s, char ret[static 17])
+static const char *fingerprint_text(const struct webspace *w, char ret[static 17])
 {
 	ret[0] = '\0';
-	if (s->webspace)
-		snprintf(ret, 17, "%016llx", (unsigned long long)s->webspace->fingerprint);
+	if (w)
+		snprintf(ret, 17, "%016llx", (unsigned long long)w->fingerprint);
 	return ret;
+}
+
+/* What drifted last: many at once are not told one by one in the journal. */
+static struct json *drift_json(const struct subject *s)
+{
+	struct json *j = json_new_object();
+	char when[21];
+
+	clock_rfc3339(s->drifted, when);
+	json_put_text(j, "what", s->drift);
+	json_put_text(j, "since", when);
+	return j;
 }
 
 static struct json *subject_json(const struct subject *s, const struct json *before)
@@ -127,10 +143,12 @@ static struct json *subject_json(const struct subject *s, const struct json *bef
 		      : s->webspace ? state_names[s->webspace->state]
 				    : "unknown");
 	json_put_bool(j, "ready", subject_ready(s));
-	json_put_text(j, "fingerprint", fingerprint_text(s, fingerprint));
+	json_put_text(j, "fingerprint", fingerprint_text(s->webspace, fingerprint));
 	for (enum condition_type t = 0; t < CONDITIONS; t++)
 		json_add(conditions, condition_json(t, &s->conditions[t], before));
 	json_put(j, "conditions", conditions);
+	if (s->drifted)
+		json_put(j, "put_back", drift_json(s));
 	return j;
 }
 
@@ -175,9 +193,9 @@ static int write_subject(struct status *s, const struct subject *subject, const 
 	snprintf(file, sizeof(file), "%s.json", subject->name);
 	(void)read_json(s->dir, file, &before, &ignored);
 	if (!s->seen_all && subject->webspace && is_pending(subject) &&
-	    has_text(before, "fingerprint", fingerprint_text(subject, fingerprint)))
+	    has_text(before, "fingerprint", fingerprint_text(subject->webspace, fingerprint)))
 		return 0;
-	news_tell(subject, before, fingerprint_text(subject, fingerprint), revision);
+	news_tell(subject, before, fingerprint_text(subject->webspace, fingerprint), revision);
 	j = subject_json(subject, before);
 	r = write_json(s, file, j, e);
 	return r < 0 ? r : 0;
@@ -226,6 +244,18 @@ static struct json *rollback_json(const struct status_host *host)
 	json_put_text(j, "since", since);
 	json_put_text(j, "webspaces", host->rolled_back_names);
 	return j;
+}
+
+bool status_was_ready(struct status *s, const struct webspace *webspace)
+{
+	autojson struct json *before = NULL;
+	char file[NAME_MAX + 1], fingerprint[17];
+	struct err ignored;
+
+	snprintf(file, sizeof(file), "%s.json", webspace->name);
+	return read_json(s->dir, file, &before, &ignored) == 0 &&
+	       json_bool(before, "ready", false) &&
+	       has_text(before, "fingerprint", fingerprint_text(webspace, fingerprint));
 }
 
 static struct json *host_json(const struct status_host *host)

@@ -38,6 +38,8 @@ int status_write(struct status *s, const struct subject *subject, const char *re
 		 struct err *e);
 int status_flush(struct status *s, struct err *e);
 void status_seen_all(struct status *s);
+/* Did an earlier agent leave word that all of this desired state was in sync? Since the boot, that is. */
+bool status_was_ready(struct status *s, const struct webspace *webspace);
 int status_write_host(struct status *s, const struct status_host *host, struct err *e);
 int status_forget(struct status *s, const char *name, struct err *e);
 /* Removes files of webspaces that are not in the table. */

@@ -347,16 +347,43 @@ int bus_kill_unit(struct bus *b, const char *unit, const char *whom, int signo, 
 	return r;
 }
 
-int bus_limit_unit(struct bus *b, const char *unit, const char *property, uint64_t value,
+static int add_limits(sd_bus_message *m, const struct bus_limit *limits, size_t n)
+{
+	int r = sd_bus_message_open_container(m, 'a', "(sv)");
+
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = sd_bus_message_append(m, "(sv)", limits[i].property, "t", limits[i].value);
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int bus_limit_unit(struct bus *b, const char *unit, const struct bus_limit *limits, size_t n,
 		   struct err *e)
+{
+	sd_bus_message *m = NULL;
+	int r = connect_to(b, e);
+
+	if (r < 0)
+		return r;
+	r = sd_bus_message_new_method_call(b->connection, &m, SERVICE, OBJECT, MANAGER,
+					   "SetUnitProperties");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "sb", unit, 1 /* runtime */);
+	if (r >= 0)
+		r = add_limits(m, limits, n);
+	if (r >= 0)
+		r = sd_bus_send(b->connection, m, NULL);
+	sd_bus_message_unref(m);
+	return asked(b, r, "limit", unit, e);
+}
+
+int bus_revert_unit(struct bus *b, const char *unit, struct err *e)
 {
 	int r = connect_to(b, e);
 
 	if (r == 0)
 		r = asked(b,
 			  sd_bus_call_method_async(b->connection, NULL, SERVICE, OBJECT, MANAGER,
-						   "SetUnitProperties", NULL, NULL, "sba(sv)", unit,
-						   1 /* runtime */, 1, property, "t", value),
-			  "limit", unit, e);
+						   "RevertUnitFiles", NULL, NULL, "as", 1, unit),
+			  "revert", unit, e);
 	return r;
 }

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "agent/base/err.h"
@@ -37,9 +39,18 @@ int bus_main_pid(struct bus *b, const char *unit, bus_pid_fn *fn, void *data, st
 
 /* whom: "main", "control" or "all" of the unit's processes. What becomes of it is not told. */
 int bus_kill_unit(struct bus *b, const char *unit, const char *whom, int signo, struct err *e);
-/* A limit until the next boot: "MemoryMax", "CPUQuotaPerSecUSec", "TasksMax" (systemd.resource-control(5)). */
-int bus_limit_unit(struct bus *b, const char *unit, const char *property, uint64_t value,
+
+/* "MemoryMax", "CPUQuotaPerSecUSec", "TasksMax" (systemd.resource-control(5)); UINT64_MAX: none. */
+struct bus_limit {
+	const char *property;
+	uint64_t value;
+};
+
+/* Limits of a unit, which need not run yet, until the next boot. What becomes of it is not told. */
+int bus_limit_unit(struct bus *b, const char *unit, const struct bus_limit *limits, size_t n,
 		   struct err *e);
+/* Forgets what was set so: systemd keeps it in a file for each unit, also of one that has ended. */
+int bus_revert_unit(struct bus *b, const char *unit, struct err *e);
 
 /* Its fn is not called any more; the job itself goes on. */
 void bus_forget(struct bus_task *t);

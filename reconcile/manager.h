@@ -20,6 +20,7 @@ struct daemon_spec {
 		pid_file; /* that the daemon writes itself; by it a restarted agent finds it again */
 	pid_t pid; /* for adopt, when known from elsewhere: looked at in place of the pid file's */
 	const char *log_file; /* stdout and stderr of a direct daemon are appended there */
+	const struct php_limits *limits; /* when it is started; NULL: none */
 };
 
 /* One that runs, or is being started. Each manager keeps its own affairs behind it. */
@@ -44,6 +45,9 @@ struct manager_type {
 		     void *data, struct daemon **ret, struct err *e);
 	/* Sends it a signal (SIGHUP reload, SIGQUIT graceful end, SIGKILL with all its processes). */
 	int (*signal)(void *manager, struct daemon *d, int signo, struct err *e);
+	/* Other limits, at once. NULL where there are none to be had. */
+	int (*limit)(void *manager, struct daemon *d, const struct php_limits *limits,
+		     struct err *e);
 	/* Forgets it: ended is not called any more. The daemon goes on. */
 	void (*release)(void *manager, struct daemon *d);
 };

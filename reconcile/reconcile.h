@@ -53,7 +53,9 @@ struct subject {
 	bool going;
 	uint64_t retry_usec; /* back-off: not looked at again by itself before; 0 none */
 	unsigned n_failures; /* in a row */
-	void *pass;          /* private to the pass: a struct progress */
+	time_t drifted; /* something of it was put back last, wall time; 0: nothing in this agent's time */
+	char drift[96]; /* … what: "directory chroot/tmp mode" */
+	void *pass;     /* private to the pass: a struct progress */
 };
 
 /* True if every condition is True (or does not apply: Unknown with reason "NotWanted"). */
@@ -66,7 +68,7 @@ enum report_kind {
 	REPORT_FIGHT,       /* somebody keeps undoing it: backed off */
 	REPORT_QUARANTINED, /* webspace's part broke the unit's configuration: text */
 	REPORT_HOST_FAULT, /* the unit's configuration is broken without any webspace's doing: text */
-	REPORT_PUBLISHED,   /* unit runs generation */
+	REPORT_PUBLISHED, /* unit runs generation; text: the fault that was told before and is over, NULL: none */
 	REPORT_ROLLED_BACK, /* unit is back at generation: text */
 	REPORT_DIED,        /* unit's daemon ended by itself: text */
 	REPORT_STATUS,      /* conditions of the webspace changed */
@@ -87,6 +89,7 @@ struct report {
 	const char *text;
 	const char *old_text, *new_text;
 	uint64_t generation;
+	uint64_t took_usec; /* PUBLISHED: from the first step of the way to it */
 };
 typedef void report_fn(const struct report *r, void *data);
 
@@ -113,6 +116,8 @@ void reconcile_close(struct reconcile *r);
  */
 void reconcile_set(struct reconcile *r, const char *name, const struct webspace *webspace,
 		   const char *problem, const char *lost);
+/* An earlier agent saw all of that state in sync on this machine: what differs now is drift. */
+void reconcile_was_ready(struct reconcile *r, const char *name);
 /* Takes it out of service, also one that was never set; REPORT_REMOVED when done. */
 void reconcile_take(struct reconcile *r, const char *name);
 /* Look again, soon: at one, or at all (name NULL) at low priority. */
@@ -127,8 +132,17 @@ void reconcile_may_prune(struct reconcile *r);
  */
 void reconcile_look_host(struct reconcile *r, const char *path);
 
+/* Since the start. A pass: from the first look until the queue is empty, be it one webspace's or all. */
+struct reconcile_figures {
+	uint64_t passes, pass_usec, last_pass_usec;
+};
+struct reconcile_figures reconcile_figures(const struct reconcile *r);
+
 /* A verb for one of the services: see struct service_type. */
 int reconcile_ask(struct reconcile *r, const char *verb, const char *word, struct buf *ret_message);
+
+/* Do passes get through? now_usec: clock_usec(). 0, or -ETIMEDOUT with a sentence. */
+int reconcile_health(const struct reconcile *r, uint64_t now_usec, struct err *e);
 
 struct subject *reconcile_subject(const struct reconcile *r, const char *name);
 const struct table *reconcile_subjects(const struct reconcile *r); /* name → struct subject */

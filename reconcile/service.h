@@ -207,3 +207,5 @@ extern const struct service_type php_service_type;
  * Returns only if it cannot. -EINVAL: not the name of a master.
  */
 int php_exec(const struct host *host, const char *id, struct err *e);
+/* Becomes nginx with the generation in force, for `webspaces exec-nginx`. Returns only if it cannot. */
+int nginx_exec(const struct host *host, struct err *e);

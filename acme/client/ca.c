@@ -29,7 +29,7 @@
 #define BREAK_LONGEST     (1800 * USEC_PER_SEC)
 #define JOBS_KNOWN        16
 #define JOBS_UNKNOWN      4
-#define PATIENCE_LEAST    (10 * USEC_PER_MSEC)
+#define PATIENCE_LEAST    (20 * USEC_PER_MSEC)
 #define PATIENCE_UNKNOWN  (250 * USEC_PER_MSEC)
 #define PATIENCE_LONGEST  (5 * USEC_PER_SEC)
 #define RETRY_AFTER_MAX_S 86400
@@ -197,8 +197,8 @@ uint64_t ca_patience(const struct ca *ca, enum wait_kind what, unsigned n, int64
 	uint64_t usec = ca->patience_usec[what], asked;
 
 	if (!usec)
-		usec = ca->round_trip_usec * 4 < PATIENCE_UNKNOWN ? ca->round_trip_usec * 4
-								  : PATIENCE_UNKNOWN;
+		usec = ca->round_trip_usec < PATIENCE_UNKNOWN ? ca->round_trip_usec
+							      : PATIENCE_UNKNOWN;
 	if (usec < PATIENCE_LEAST)
 		usec = PATIENCE_LEAST;
 	/* Once it was too early: half as long again, then longer and longer. */
@@ -219,7 +219,7 @@ void ca_learn(struct ca *ca, enum wait_kind what, uint64_t too_early_usec)
 	uint64_t usec = ca_patience(ca, what, 0, -1), middle = (usec + too_early_usec) / 2;
 
 	if (!too_early_usec)
-		usec -= usec / 150;
+		usec -= usec / 300;
 	else
 		/* One that took very long says little of the next. */
 		usec = middle < usec + usec / 10 ? usec + usec / 10

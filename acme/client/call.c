@@ -299,10 +299,11 @@ static void on_reply(const struct reply *r, void *data)
 
 	ended(c);
 	nonce_keep(ca, r->nonce);
-	if (r->error == REPLY_OK) {
-		ca->round_trip_usec =
-			ca->round_trip_usec ? (ca->round_trip_usec * 7 + took) / 8 : took;
-	}
+	/* The quick ones count: others had to wait for the worker to start, or for a connection. */
+	if (r->error == REPLY_OK)
+		ca->round_trip_usec = ca->round_trip_usec && took > ca->round_trip_usec
+					      ? (ca->round_trip_usec * 7 + took) / 8
+					      : took;
 	ca_go_on(ca);
 	if (!is_to_wait(c, r))
 		answer(c, r);

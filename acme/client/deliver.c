@@ -108,15 +108,17 @@ static void remember(struct job *j)
 static void on_installed(struct job *j)
 {
 	struct cert *c = j->cert;
+	char ended[21];
 
 	j->spent.n_names = 0;
 	cert_save(c);
 	order_drop(j->dir);
 	c->ca->proven = true;
 	c->a->issued++;
-	acme_tell(c->a, ACME_ISSUED, c->webspace, "%s: certificate of %s for %zu name%s",
-		  c->want.site, j->facts.issuer, j->order.n_names,
-		  j->order.n_names == 1 ? "" : "s");
+	clock_rfc3339(c->ends, ended);
+	acme_tell(c->a, ACME_ISSUED, c->webspace, "%s: certificate of %s for %zu name%s%s%s",
+		  c->want.site, j->facts.issuer, j->order.n_names, j->order.n_names == 1 ? "" : "s",
+		  c->ends ? ", after one until " : "", c->ends ? ended : "");
 	served_check(c);
 	cert_done(c, NULL);
 }

@@ -1,7 +1,7 @@
 /*
- * Questions to the DNS, by c-ares. Each has a channel of its own: it sees the
- * servers of resolv.conf as they are now, asks from a port of its own, and ends
- * whole.
+ * Questions to the DNS, by c-ares. Those that are asked together share a channel:
+ * to make one reads resolv.conf, which takes longer than to ask. It is left for a
+ * new one after a second, which then sees the servers as they are.
  *
  * No such name and no such record are answers (exists is false); that nobody
  * could say is REPLY_UNREACHABLE.
@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "acme/worker/object.h"
+#include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 
@@ -27,9 +28,17 @@
 #define TRIES         3
 #define PACKET_BYTES  1232 /* what passes everywhere without fragments */
 #define ADDRESSES_MAX 32
+#define FRESH_USEC    USEC_PER_SEC
+
+struct channel {
+	ares_channel ares;
+	uint64_t made_usec;
+	unsigned n_questions; /* that use it */
+	struct channel *next;
+};
 
 struct question {
-	ares_channel channel;
+	struct channel *channel; /* NULL: there is none to ask */
 	const struct request *request;
 	struct arena *arena;
 	struct reply *reply;
@@ -43,6 +52,7 @@ struct question {
 
 struct dns {
 	struct question *questions;
+	struct channel *channels; /* the newest first */
 };
 
 int dns_init(struct err *e)
@@ -57,19 +67,74 @@ void dns_open(struct dns **ret)
 	*ret = memory_new(sizeof(**ret));
 }
 
+/* Questions that are still open are told so. */
+static void close_channel(struct channel **at)
+{
+	struct channel *c = *at;
+
+	*at = c->next;
+	ares_destroy(c->ares);
+	free(c);
+}
+
 void dns_close(struct dns *d)
 {
 	struct question *q;
 
 	if (!d)
 		return;
+	while (d->channels)
+		close_channel(&d->channels);
 	while ((q = d->questions)) {
 		d->questions = q->next;
-		if (q->channel)
-			ares_destroy(q->channel);
 		free(q);
 	}
 	free(d);
+}
+
+static bool is_fresh(const struct channel *c)
+{
+	return clock_usec() - c->made_usec < FRESH_USEC;
+}
+
+static void close_stale_channels(struct dns *d)
+{
+	struct channel **at = &d->channels;
+
+	while (*at)
+		if ((*at)->n_questions > 0 || is_fresh(*at))
+			at = &(*at)->next;
+		else
+			close_channel(at);
+}
+
+/* What is asked now goes by this one. An error of c-ares, or ARES_SUCCESS. */
+static int take_channel(struct dns *d, struct channel **ret)
+{
+	struct ares_options options = { .timeout = TIMEOUT_MSEC,
+					.tries = TRIES,
+					.flags = ARES_FLAG_EDNS,
+					.ednspsz = PACKET_BYTES };
+	struct channel *c;
+	int r;
+
+	close_stale_channels(d);
+	if (!d->channels || !is_fresh(d->channels)) {
+		c = memory_new(sizeof(*c));
+		r = ares_init_options(&c->ares, &options,
+				      ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS |
+					      ARES_OPT_EDNSPSZ);
+		if (r != ARES_SUCCESS) {
+			free(c);
+			return r;
+		}
+		c->made_usec = clock_usec();
+		c->next = d->channels;
+		d->channels = c;
+	}
+	d->channels->n_questions++;
+	*ret = d->channels;
+	return ARES_SUCCESS;
 }
 
 static void add_record(struct question *q, const char *text)
@@ -136,8 +201,8 @@ static void on_aaaa(void *data, int status, int timeouts, unsigned char *packet,
 static void ask_addresses(struct question *q)
 {
 	q->waiting = 2;
-	ares_query(q->channel, q->request->name, C_IN, T_A, on_a, q);
-	ares_query(q->channel, q->request->name, C_IN, T_AAAA, on_aaaa, q);
+	ares_query(q->channel->ares, q->request->name, C_IN, T_A, on_a, q);
+	ares_query(q->channel->ares, q->request->name, C_IN, T_AAAA, on_aaaa, q);
 }
 
 /* REQUEST_CAA */
@@ -202,7 +267,7 @@ static void on_caa(void *data, int status, int timeouts, unsigned char *packet, 
 static void ask_caa(struct question *q)
 {
 	q->waiting++;
-	ares_query(q->channel, q->zone, C_IN, T_CAA, on_caa, q);
+	ares_query(q->channel->ares, q->zone, C_IN, T_CAA, on_caa, q);
 }
 
 static void ask_caa_of_name(struct question *q)
@@ -244,29 +309,17 @@ static void on_txt(void *data, int status, int timeouts, unsigned char *packet, 
 static void ask_txt(struct question *q)
 {
 	q->waiting = 1;
-	ares_query(q->channel, q->request->name, C_IN, T_TXT, on_txt, q);
+	ares_query(q->channel->ares, q->request->name, C_IN, T_TXT, on_txt, q);
 }
 
 static void ask(struct question *q)
 {
-	struct ares_options options = { .timeout = TIMEOUT_MSEC,
-					.tries = TRIES,
-					.flags = ARES_FLAG_EDNS,
-					.ednspsz = PACKET_BYTES };
-	int r = ares_init_options(&q->channel, &options,
-				  ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS |
-					  ARES_OPT_EDNSPSZ);
-
-	if (r != ARES_SUCCESS) {
-		q->channel = NULL;
-		q->failure = r;
-	} else if (q->request->kind == REQUEST_ADDRESSES) {
+	if (q->request->kind == REQUEST_ADDRESSES)
 		ask_addresses(q);
-	} else if (q->request->kind == REQUEST_CAA) {
+	else if (q->request->kind == REQUEST_CAA)
 		ask_caa_of_name(q);
-	} else {
+	else
 		ask_txt(q);
-	}
 }
 
 void dns_start(struct dns *d, const struct request *r, struct arena *arena, struct reply *ret,
@@ -283,7 +336,9 @@ void dns_start(struct dns *d, const struct request *r, struct arena *arena, stru
 	d->questions = q;
 	reply_clear(ret);
 	ret->id = r->id;
-	ask(q);
+	q->failure = take_channel(d, &q->channel);
+	if (q->channel)
+		ask(q);
 }
 
 struct sockets {
@@ -292,12 +347,10 @@ struct sockets {
 };
 
 /* c-ares' own macros for these bits shift into the sign of an int. */
-static void look_at_sockets(const struct question *q, struct sockets *ret)
+static void look_at_sockets(const struct channel *c, struct sockets *ret)
 {
-	unsigned bits = 0;
+	unsigned bits = (unsigned)ares_getsock(c->ares, ret->fds, ARES_GETSOCK_MAXNUM);
 
-	if (q->channel)
-		bits = (unsigned)ares_getsock(q->channel, ret->fds, ARES_GETSOCK_MAXNUM);
 	for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM; i++)
 		ret->events[i] = (short)((bits >> i & 1 ? POLLIN : 0) |
 					 (bits >> (i + ARES_GETSOCK_MAXNUM) & 1 ? POLLOUT : 0));
@@ -308,8 +361,8 @@ size_t dns_fds(struct dns *d, struct pollfd *ret, size_t max)
 	struct sockets s;
 	size_t n = 0;
 
-	for (const struct question *q = d->questions; q; q = q->next) {
-		look_at_sockets(q, &s);
+	for (const struct channel *c = d->channels; c; c = c->next) {
+		look_at_sockets(c, &s);
 		for (size_t i = 0; i < ARES_GETSOCK_MAXNUM && n < max; i++)
 			if (s.events[i])
 				ret[n++] = (struct pollfd){ .fd = s.fds[i], .events = s.events[i] };
@@ -321,14 +374,16 @@ int dns_timeout_msec(struct dns *d)
 {
 	int shortest = -1;
 
-	for (const struct question *q = d->questions; q; q = q->next) {
+	for (const struct question *q = d->questions; q; q = q->next)
+		if (q->waiting == 0)
+			return 0;
+	for (const struct channel *c = d->channels; c; c = c->next) {
 		struct timeval tv = { 0 };
-		int msec = 0;
+		int msec;
 
-		if (q->waiting > 0 && !ares_timeout(q->channel, NULL, &tv))
+		if (!ares_timeout(c->ares, NULL, &tv))
 			continue;
-		if (q->waiting > 0)
-			msec = (int)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000);
+		msec = (int)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000);
 		if (shortest < 0 || msec < shortest)
 			shortest = msec;
 	}
@@ -350,16 +405,15 @@ static void tell(struct question *q)
 }
 
 /* Also a socket that has only an error to tell is read (and it is quiet then). */
-static void process(struct question *q)
+static void process(struct channel *c)
 {
 	struct sockets s;
 
-	look_at_sockets(q, &s);
-	ares_process_fd(q->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	for (size_t i = 0; i < ARES_GETSOCK_MAXNUM && q->waiting > 0; i++)
+	look_at_sockets(c, &s);
+	ares_process_fd(c->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	for (size_t i = 0; i < ARES_GETSOCK_MAXNUM; i++)
 		if (s.events[i])
-			ares_process_fd(q->channel,
-					s.events[i] & POLLIN ? s.fds[i] : ARES_SOCKET_BAD,
+			ares_process_fd(c->ares, s.events[i] & POLLIN ? s.fds[i] : ARES_SOCKET_BAD,
 					s.events[i] & POLLOUT ? s.fds[i] : ARES_SOCKET_BAD);
 }
 
@@ -367,17 +421,17 @@ void dns_run(struct dns *d)
 {
 	struct question **at = &d->questions, *q;
 
+	for (struct channel *c = d->channels; c; c = c->next)
+		process(c);
 	while ((q = *at)) {
-		if (q->waiting > 0)
-			process(q);
 		if (q->waiting > 0) {
 			at = &q->next;
 			continue;
 		}
 		*at = q->next;
-		tell(q);
 		if (q->channel)
-			ares_destroy(q->channel);
+			q->channel->n_questions--;
+		tell(q);
 		free(q);
 	}
 }

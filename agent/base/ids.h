@@ -21,3 +21,13 @@
 #define ID_FIGHT    "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0b" /* somebody keeps undoing what we put back */
 #define ID_ROLLBACK \
 	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a20" /* an admin went back to an earlier generation */
+#define ID_ASKED "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a10" /* a file asks for something else than before */
+#define ID_MISSED \
+	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a11" /* a file has gone; later it is certain, or it is back */
+#define ID_BACK "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a12" /* … it is */
+#define ID_RECOVERED \
+	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a13" /* what had been told to fail is well again */
+#define ID_SUMMED    "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a14" /* many alike, not told one by one */
+#define ID_HOST_FILE "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a15" /* the host's file waits for a restart */
+#define ID_UNREADABLE \
+	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a16" /* the directory of webspaces cannot be read */

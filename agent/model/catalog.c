@@ -172,6 +172,7 @@ static void settle_entry(struct catalog *c, struct item *it)
 	if (it->names_changed)
 		item_settle_names(c, it);
 	entry->from_good = entry->webspace && (entry->problem || !it->exists);
+	entry->asks = it->loaded;
 }
 
 static void tell(struct catalog *c, catalog_changed_fn *fn, void *data)
@@ -185,6 +186,8 @@ static void tell(struct catalog *c, catalog_changed_fn *fn, void *data)
 	for (size_t i = 0; i < touched.count; i++)
 		fn(&((struct item *)touched.items[i])->entry, data);
 	c->telling = false;
+	for (size_t i = 0; i < touched.count; i++)
+		item_end_news(touched.items[i]);
 	for (size_t i = 0; i < c->retired.count; i++)
 		webspace_free(c->retired.items[i]);
 	for (size_t i = 0; i < c->forgotten.count; i++)

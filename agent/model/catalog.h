@@ -17,6 +17,13 @@
 #include "agent/model/load.h"
 #include "agent/model/webspace.h"
 
+/* What a look has found out about a file, for a diary: bits. */
+enum entry_news {
+	ENTRY_ASKED = 1,  /* it asks for something else than before */
+	ENTRY_MISSED = 2, /* it is not there, or not meant for this host any more */
+	ENTRY_BACK = 4,   /* it is there again before its webspace was taken out of service */
+};
+
 /* One webspace's place in the catalog; it outlives replaced contents. */
 struct entry {
 	const char *name;
@@ -29,7 +36,10 @@ struct entry {
 	time_t absent_since; /* wall time of the first look that missed the file; 0: it is there */
 	bool held;           /* its removal waits for `webspaces confirm` */
 	bool going;          /* to be taken out of service now */
-	void *user;          /* the agent's own record about it */
+	/* What this look has found; until the last call of its catalog_changed_fn has returned. */
+	unsigned news;                /* of enum entry_news */
+	const struct webspace *asks;  /* what its file asks for, names that it lost included */
+	const struct webspace *asked; /* … and asked for before; NULL: it is new */
 };
 
 struct catalog;

@@ -107,3 +107,10 @@ unsigned setting_line(const struct setting *root, const char *path)
 		line = root->line;
 	return line;
 }
+
+bool setting_is_there(const struct setting *root, const char *path)
+{
+	while (*path && root)
+		root = step(root, &path);
+	return root;
+}

@@ -28,3 +28,5 @@ void fill_problem(const struct fill *f, unsigned line, const char *key, const ch
 
 /* The line of "php.pm" or "sites[1].tls.key" in the tree, or of what of it is there; 0: nothing. */
 unsigned setting_line(const struct setting *root, const char *path);
+/* Is there anything of that path in the tree? */
+bool setting_is_there(const struct setting *root, const char *path);

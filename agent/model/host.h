@@ -48,6 +48,10 @@ struct host {
 		const char *binary; /* "/usr/sbin/php-fpm%s": %s is the version */
 	} php;
 
+	struct {
+		const char *file; /* "": none */
+	} metrics;
+
 	struct text_list base; /* host paths copied into every jail's .base */
 
 	struct {

@@ -95,6 +95,12 @@ const char *item_file(const char *name, char ret[static NAME_FILE_MAX + 8])
 	return ret;
 }
 
+void item_end_news(struct item *it)
+{
+	it->entry.news = 0;
+	it->entry.asks = it->entry.asked = NULL;
+}
+
 /* names ---------------------------------------------------------------- */
 
 const struct webspace *item_find_claimant(const char *name, void *data)
@@ -195,6 +201,9 @@ void item_put_loaded(struct catalog *c, struct item *it, struct webspace *w)
 	if (before && before->fingerprint == w->fingerprint) {
 		webspace_free(w);
 	} else {
+		if (!(it->entry.news & ENTRY_ASKED))
+			it->entry.asked = before;
+		it->entry.news |= ENTRY_ASKED;
 		it->loaded = w;
 		if (before)
 			pointers_add(&c->retired, before);
@@ -230,6 +239,8 @@ static void item_set_present(struct catalog *c, struct item *it)
 	item_set_held(c, it, false);
 	it->confirmed = false;
 	if (it->entry.absent_since || it->entry.going || it->entry.elsewhere) {
+		if (it->loaded)
+			it->entry.news |= ENTRY_BACK;
 		item_touch(c, it);
 		c->absence_changed = true;
 	}
@@ -270,8 +281,10 @@ void item_set_absent(struct catalog *c, struct item *it, bool elsewhere, time_t 
 	if (it->loaded) {
 		if (!table_set(&c->absent, it->name, it))
 			c->absence_changed = true;
-		if (changed)
+		if (changed) {
+			it->entry.news |= ENTRY_MISSED;
 			item_touch(c, it);
+		}
 	} else if (!elsewhere || it->told) {
 		item_set_going(c, it); /* never in force: nothing to be careful with */
 	}

@@ -88,3 +88,5 @@ void item_set_exists(struct catalog *c, struct item *it, bool exists);
 void item_set_absent(struct catalog *c, struct item *it, bool elsewhere, time_t now);
 void item_set_held(struct catalog *c, struct item *it, bool held);
 void item_set_going(struct catalog *c, struct item *it);
+/* They have been told. */
+void item_end_news(struct item *it);

@@ -116,6 +116,11 @@ const struct option options[] = {
 	  .check = value_error_status, .form = "status from 400 to 599",
 	  .meaning = "The status with which sites of suspended webspaces answer." },
 
+	{ HOST("metrics.file", text, metrics.file), .preset = "\"/var/lib/prometheus/node-exporter/webspaces.prom\"",
+	  .check = value_absolute_or_none, .form = "absolute path, or empty",
+	  .meaning = "Figures for Prometheus, as node-exporter collects them; see `webspaces metrics`. Written where its "
+		     "directory is there. Empty: never." },
+
 	/* the host: PHP */
 	{ HOST("php.shards", number, php.shards), .preset = "8", .min = 1, .max = 512,
 	  .meaning = "How many masters share the pools of one PHP version. Doubled by itself until a master has at most "
@@ -217,7 +222,7 @@ const struct option options[] = {
 	  .form = "version, or empty", .meaning = "PHP's version; empty: the newest that is installed." },
 	{ PHP(chroot, flag), .preset = "true",
 	  .meaning = "Run the pool in the webspace's jail. false: on the host, limited by open_basedir alone." },
-	{ PHP(master, word), .preset = "\"shared\"", .words = masters,
+	{ PHP(master, word), .preset = "\"shared\"", .sample = "\"dedicated\"", .words = masters,
 	  .meaning = "dedicated: a master, and so an OPcache and a control group, of its own." },
 	{ PHP(pm, word), .preset = "\"ondemand\"", .words = pms,
 	  .meaning = "How processes come and go: as in php-fpm's pm." },
@@ -281,6 +286,19 @@ const struct option options[] = {
 	  .meaning = "Descriptors that a process may have open; 0: as the master." },
 	{ PHP(process_priority, number), .preset = "0", .min = -19, .max = 20,
 	  .meaning = "The nice value of the processes; 0: as the master." },
+	{ PHP(limits.cpu_quota, number), .preset = "0", .sample = "150", .min = 0, .max = 1000000,
+	  .meaning = "Limits of all processes of a webspace's PHP together; they need php.master = \"dedicated\" and systemd "
+		     "(systemd.resource-control(5)), and a change holds at once. Percent of one processor; 0: no limit." },
+	{ PHP(limits.cpu_weight, number), .preset = "0", .sample = "50", .min = 0, .max = 10000,
+	  .meaning = "Its share when others want the processors too, where 100 is what others have; 0: that." },
+	{ PHP(limits.memory_high, size), .preset = "\"0\"", .sample = "\"384M\"", .min = 0, .max = 1024 * GIB,
+	  .meaning = "Memory above which its processes are slowed down and have to give some back; 0: no limit." },
+	{ PHP(limits.memory_max, size), .preset = "\"0\"", .sample = "\"512M\"", .min = 0, .max = 1024 * GIB,
+	  .meaning = "Memory that it may have: the process that wants more is killed, the master starts another; 0: no limit." },
+	{ PHP(limits.tasks_max, number), .preset = "0", .sample = "64", .min = 0, .max = 4194304,
+	  .meaning = "Processes and threads that it may have, the master included; 0: systemd's preset." },
+	{ PHP(limits.io_weight, number), .preset = "0", .sample = "50", .min = 0, .max = 10000,
+	  .meaning = "Its share when others want the disks too, where 100 is what others have; 0: that." },
 
 	/* a site */
 	{ SITE("names", list, names), .sample = "[\"example.org\", \"www.example.org\"]", SITE_NAME,

@@ -181,6 +181,34 @@ static void check_paths(const struct rules *r, const struct php_settings *php)
 		broken(r, "php.ping_path", "the same as php.status_path");
 }
 
+/* In `defaults` they are for those that have a master of their own; in a webspace's file somebody counts on them. */
+static void check_master(const struct rules *r, const struct php_settings *php)
+{
+	static const struct php_limits none;
+
+	if (php->master != MASTER_DEDICATED && setting_is_there(r->root, "php.limits") &&
+	    memcmp(&php->limits, &none, sizeof(none)) != 0)
+		broken(r, "php.limits",
+		       "limits are those of a master of its own: they need php.master = "
+		       "\"dedicated\"");
+}
+
+#define MEMORY_LEAST (16U << 20) /* a master and a child of it */
+
+static void check_limits(const struct rules *r, const struct php_settings *php)
+{
+	const struct php_limits *l = &php->limits;
+
+	check_master(r, php);
+	if (l->memory_max && l->memory_max < MEMORY_LEAST)
+		broken(r, "php.limits.memory_max", "less than 16M, with which PHP does not start");
+	if (l->memory_max && l->memory_high > l->memory_max)
+		broken(r, "php.limits.memory_high", "more than php.limits.memory_max");
+	if (l->tasks_max && l->tasks_max <= php->max_children)
+		broken(r, "php.limits.tasks_max",
+		       "not more than php.max_children, and the master is one too");
+}
+
 /* sockaddr_un has 107 bytes for a path, and php-fpm cuts a longer one without a word. */
 #define SOCKET_PATH_MAX 107
 #define MASTER_ID_MAX   31 /* "8.2-u4294967295.4294967295.1000" */
@@ -319,6 +347,7 @@ void rules_webspace(const struct rules *r, const struct host *h, const struct we
 	check_pm(r, &w->php);
 	check_sizes(r, &w->php);
 	check_paths(r, &w->php);
+	check_limits(r, &w->php);
 	check_socket(r, h, w);
 	for (size_t i = 0; i < w->n_sites; i++) {
 		check_site(r, &w->sites[i], i);

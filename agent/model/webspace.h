@@ -72,6 +72,14 @@ struct bind {
 	bool writable, exec, dev, suid;
 };
 
+/* Of a master of its own and all its processes, systemd.resource-control(5); 0: no limit, or systemd's preset. */
+struct php_limits {
+	uint64_t memory_high, memory_max; /* bytes */
+	unsigned tasks_max;
+	unsigned cpu_quota; /* percent of one processor */
+	unsigned cpu_weight, io_weight;
+};
+
 struct php_settings {
 	bool enabled;
 	const char *version; /* "8.2"; "": the newest installed */
@@ -99,6 +107,7 @@ struct php_settings {
 	struct text_list limit_extensions;
 	unsigned rlimit_files; /* 0: inherited */
 	int process_priority;  /* nice, 0: inherited */
+	struct php_limits limits;
 };
 
 struct webspace {

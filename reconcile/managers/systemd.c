@@ -7,6 +7,10 @@
  * with daemons of our own, so that no state of systemd's must be followed. Why it
  * ended is in the journal. The units say CollectMode=inactive-or-failed, or
  * failed instances would pile up, and StartLimitIntervalSec=0: we back off.
+ *
+ * What is set of a unit at run time (limits) systemd keeps in a file, since the
+ * unit itself may be forgotten at any time. A PHP master's unit never comes
+ * again, so its file is taken away when it has ended.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -63,8 +67,63 @@ static struct systemd_daemon *daemon_new(struct systemd *m, const struct daemon_
 	return d;
 }
 
+/* Limits ---------------------------------------------------------------- */
+
+#define SETTINGS "/run/systemd/system.control" /* systemd.unit(5) */
+#define LIMITS   6
+
+/* Was anything set of it at run time? An admin's own settings of other units are not ours to end. */
+static bool has_settings(const char *unit)
+{
+	char path[400];
+
+	snprintf(path, sizeof(path), SETTINGS "/%s.d", unit);
+	return strncmp(unit, "webspaces-php@", 14) == 0 && access(path, F_OK) == 0;
+}
+
+static void end_settings(struct systemd *m, const char *unit)
+{
+	if (has_settings(unit))
+		(void)bus_revert_unit(m->bus, unit, NULL);
+}
+
+/* Those that are asked for; where some may have been set before, all of them. */
+static int set_limits(struct systemd *m, const char *unit, const struct php_limits *l,
+		      struct err *e)
+{
+	const struct bus_limit all[LIMITS] = {
+		{ "CPUQuotaPerSecUSec", l->cpu_quota * UINT64_C(10000) },
+		{ "CPUWeight", l->cpu_weight },
+		{ "MemoryHigh", l->memory_high },
+		{ "MemoryMax", l->memory_max },
+		{ "TasksMax", l->tasks_max },
+		{ "IOWeight", l->io_weight },
+	};
+	struct bus_limit asked[LIMITS];
+	bool before = has_settings(unit);
+	size_t n = 0;
+
+	for (size_t i = 0; i < LIMITS; i++) {
+		if (all[i].value == 0 && !before)
+			continue;
+		asked[n] = all[i];
+		asked[n].value = all[i].value ? all[i].value : UINT64_MAX;
+		n++;
+	}
+	return n ? bus_limit_unit(m->bus, unit, asked, n, e) : 0;
+}
+
+static int systemd_limit(void *manager, struct daemon *daemon, const struct php_limits *limits,
+			 struct err *e)
+{
+	return set_limits(manager, ((struct systemd_daemon *)daemon)->unit, limits, e);
+}
+
+/* Following ------------------------------------------------------------- */
+
 static void gone(struct systemd_daemon *d, const char *how)
 {
+	end_settings(d->manager, d->unit);
 	d->ended(&d->daemon, how, d->data);
 	daemon_free(d);
 }
@@ -150,13 +209,19 @@ static void started(const char *how, void *data)
 	}
 }
 
+/*
+ * Nobody of it is known to run, so this starts it. As a restart, since a start would wait
+ * for the pause after which systemd itself would start a unit again (Restart=).
+ */
 static int systemd_start(void *manager, const struct daemon_spec *spec, daemon_ended_fn *ended,
 			 void *data, struct daemon **ret, struct err *e)
 {
 	struct systemd *m = manager;
 	struct systemd_daemon *d = daemon_new(m, spec, ended, data);
-	int r = bus_unit_job(m->bus, "StartUnit", spec->unit, started, d, &d->task, e);
+	int r = spec->limits ? set_limits(m, spec->unit, spec->limits, e) : 0;
 
+	if (r == 0)
+		r = bus_unit_job(m->bus, "RestartUnit", spec->unit, started, d, &d->task, e);
 	if (r < 0) {
 		daemon_free(d);
 		return r;
@@ -180,6 +245,7 @@ static int systemd_adopt(void *manager, const struct daemon_spec *spec, daemon_e
 	pid_t pid = spec->pid > 0 ? spec->pid : read_pid(spec->pid_file);
 
 	if (pid <= 0 || follow(d, pid) < 0) {
+		end_settings(manager, spec->unit);
 		daemon_free(d);
 		return err_set(e, ESRCH, "no process of %s", spec->unit);
 	}
@@ -235,5 +301,6 @@ const struct manager_type systemd_manager = {
 	.start = systemd_start,
 	.adopt = systemd_adopt,
 	.signal = systemd_signal,
+	.limit = systemd_limit,
 	.release = systemd_release,
 };

@@ -7,16 +7,15 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "agent/base/own.h"
 #include "reconcile/pass/pass.h"
 
 /* A daemon that fails each time it is tried says the same each time. */
 static bool was_told(struct reconcile *r, const struct report *report)
 {
 	const char *unit = report->resource ? report->resource : "";
-	char *before;
+	const char *before;
 
-	if (report->kind == REPORT_PUBLISHED)
-		free(table_take(&r->told_faults, unit));
 	if (report->kind != REPORT_HOST_FAULT && report->kind != REPORT_ROLLED_BACK)
 		return false;
 	before = table_get(&r->told_faults, unit);
@@ -31,9 +30,12 @@ static void on_service_report(const struct report *report, void *data)
 {
 	struct reconcile *r = data;
 	struct report full = *report;
+	autofree char *over = NULL;
 
 	if (!full.subject && full.item)
 		full.subject = reconcile_subject(r, full.item);
+	if (full.kind == REPORT_PUBLISHED && full.resource)
+		full.text = over = table_take(&r->told_faults, full.resource);
 	if (!was_told(r, report))
 		pass_report(r, &full);
 	r->told_idle = false;

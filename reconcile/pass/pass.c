@@ -11,6 +11,7 @@
 #include "reconcile/pass/pass.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/clock.h"
@@ -271,11 +272,27 @@ static void job_look(struct slice *s, struct job *j)
 		item_look(s, j, &items.items[i]);
 }
 
-static void applied_report(struct slice *s, const struct applied *a)
+static void note_drift(struct slice *s, struct progress *p, const char *type,
+		       const struct applied *a)
+{
+	const char *what = a->found.what;
+
+	p->subject.drifted = s->r->world.wall;
+	snprintf(p->subject.drift, sizeof(p->subject.drift), "%s %s%s%s", type, a->item.name,
+		 what ? " " : "", what ? what : "");
+	p->conditions_new = true;
+}
+
+/* now: as it was seen after the flush. What it came to be may not have been known before (ids). */
+static void applied_report(struct slice *s, struct applied *a, const struct finding *now)
 {
 	struct progress *p = a->job->p;
 	const char *type = slice_type(s)->name;
 
+	if (!p->intent)
+		note_drift(s, p, type, a);
+	if (!*a->found.new_value)
+		memcpy(a->found.new_value, now->new_value, sizeof(a->found.new_value));
 	job_report(s, a->job, REPORT_CHANGED, &a->item, &a->found);
 	if (!p->intent && fight_put_back(p, type, a->item.name, s->r->world.now_usec))
 		pass_report(s->r, &(struct report){ .kind = REPORT_FIGHT,
@@ -287,7 +304,7 @@ static void applied_report(struct slice *s, const struct applied *a)
 }
 
 /* Only what is seen to be in sync counts as done. */
-static void applied_verify(struct slice *s, const struct applied *a, const struct err *flush_error)
+static void applied_verify(struct slice *s, struct applied *a, const struct err *flush_error)
 {
 	struct arena *arena = s->r->world.arena;
 	struct finding f;
@@ -298,7 +315,7 @@ static void applied_verify(struct slice *s, const struct applied *a, const struc
 		job_note(s, a->job, f.reason ? f.reason : "Placeholder", f.text);
 		__attribute__((fallthrough));
 	case OBSERVED_IN_SYNC:
-		applied_report(s, a);
+		applied_report(s, a, &f);
 		break;
 	case OBSERVED_FOREIGN:
 		item_stop(s, a->job, &a->item, &f);
@@ -352,7 +369,7 @@ static void type_flush(struct slice *s)
 		return;
 	if (type->flush && type->flush(&s->r->world, s->r->type_states[s->type], &e) < 0 && !e.code)
 		(void)err_set(&e, EIO, "%s: not all could be done", type->name);
-	for (const struct applied *a = s->first; a; a = a->next)
+	for (struct applied *a = s->first; a; a = a->next)
 		applied_verify(s, a, &e);
 }
 

@@ -69,6 +69,10 @@ struct reconcile {
 	size_t n_going;
 	struct loop_source *idle, *wake_timer, *full_timer, *look_timer, *poll_timer;
 	uint64_t wake_at_usec, poll_usec;
+	uint64_t due_usec;        /* since when a slice is due; 0: none is */
+	uint64_t seen_usec;       /* when everything had been looked at last */
+	uint64_t pass_began_usec; /* 0: none is under way */
+	struct reconcile_figures figures;
 };
 
 /* parts.c: opens types, services and timers over a world that is ready. On failure all are closed. */
@@ -81,6 +85,8 @@ void schedule_open(struct reconcile *r);
 void schedule_close(struct reconcile *r);
 void schedule_add(struct progress *p, enum queued where);
 void schedule_all(struct reconcile *r);
+/* Something is to be done, if only at the end of the burst. */
+void schedule_burst(struct reconcile *r);
 /* The next one to look at, out of the queue; NULL: none. */
 struct progress *schedule_next(struct reconcile *r);
 void schedule_drop(struct progress *p);

@@ -17,6 +17,14 @@
 #define POLL_LONGEST     USEC_PER_SEC
 #define LOOK_LONGEST_S   86400
 
+/* A slice is due: as soon as nothing else is to be done. */
+static void slice_is_due(struct reconcile *r)
+{
+	if (!r->due_usec)
+		r->due_usec = clock_usec();
+	loop_idle_set(r->idle);
+}
+
 static struct progress *queue_take(struct queue *q, struct progress *p)
 {
 	if (p->before)
@@ -53,8 +61,13 @@ void schedule_add(struct progress *p, enum queued where)
 	else
 		q->first = p;
 	q->last = p;
+	schedule_burst(r);
+}
+
+void schedule_burst(struct reconcile *r)
+{
 	r->told_idle = false;
-	loop_idle_set(r->idle);
+	slice_is_due(r);
 }
 
 void schedule_all(struct reconcile *r)
@@ -62,10 +75,9 @@ void schedule_all(struct reconcile *r)
 	struct table_entry *it;
 
 	r->look_services = true;
-	r->told_idle = false;
 	table_each (&r->subjects, it)
 		schedule_add(it->value, QUEUED_LATER);
-	loop_idle_set(r->idle);
+	schedule_burst(r);
 }
 
 struct progress *schedule_next(struct reconcile *r)
@@ -215,8 +227,26 @@ void schedule_poll(struct reconcile *r)
 	loop_timer_set(r->poll_timer, clock_usec());
 }
 
+static void pass_ended(struct reconcile *r)
+{
+	struct reconcile_figures *f = &r->figures;
+
+	if (!r->pass_began_usec)
+		return;
+	f->last_pass_usec = clock_usec() - r->pass_began_usec;
+	f->pass_usec += f->last_pass_usec;
+	f->passes++;
+	r->pass_began_usec = 0;
+}
+
+struct reconcile_figures reconcile_figures(const struct reconcile *r)
+{
+	return r->figures;
+}
+
 static void burst_end(struct reconcile *r)
 {
+	pass_ended(r);
 	if (!r->loaded)
 		return;
 	if (r->may_prune && !r->config.one_shot)
@@ -226,6 +256,8 @@ static void burst_end(struct reconcile *r)
 		r->parts.services[i]->look(r->services[i]);
 	for (size_t i = 0; i < r->parts.n_services && (r->publish_due || r->look_services); i++)
 		r->parts.services[i]->publish(r->services[i]);
+	if (r->look_services)
+		r->seen_usec = clock_usec();
 	r->look_services = r->publish_due = false;
 	look_timer_arm(r);
 	schedule_poll(r);
@@ -235,12 +267,15 @@ static void on_idle(void *data)
 {
 	struct reconcile *r = data;
 
+	r->due_usec = 0;
 	if (queues_are_empty(r)) {
 		burst_end(r);
 		return;
 	}
+	if (!r->pass_began_usec)
+		r->pass_began_usec = clock_usec();
 	pass_slice(r);
-	loop_idle_set(r->idle);
+	slice_is_due(r);
 }
 
 void schedule_open(struct reconcile *r)
@@ -249,6 +284,7 @@ void schedule_open(struct reconcile *r)
 	unsigned full_s = r->config.host->reconcile.full_pass_s;
 
 	r->wake_at_usec = UINT64_MAX;
+	r->seen_usec = clock_usec();
 	r->idle = loop_idle(l, on_idle, r);
 	r->wake_timer = loop_timer(l, UINT64_MAX, on_wake, r);
 	r->look_timer = loop_timer(l, UINT64_MAX, on_look, r);

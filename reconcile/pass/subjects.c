@@ -75,9 +75,19 @@ void reconcile_set(struct reconcile *r, const char *name, const struct webspace 
 	p->subject.webspace = webspace;
 	condition_set(p, CONDITION_LOADED, problem ? CONDITION_FALSE : CONDITION_TRUE,
 		      problem ? "Invalid" : "Ready", problem, clock_wall());
-	condition_report(p);
+	/* What it was before says nothing about what it asks for now: the slice reports that. */
+	if (!webspace || !p->intent)
+		condition_report(p);
 	if (webspace)
 		schedule_add(p, QUEUED_SOON);
+}
+
+void reconcile_was_ready(struct reconcile *r, const char *name)
+{
+	struct progress *p = table_get(&r->subjects, name);
+
+	if (p)
+		p->intent = false;
 }
 
 void reconcile_take(struct reconcile *r, const char *name)
@@ -141,14 +151,13 @@ void reconcile_loaded(struct reconcile *r)
 {
 	r->loaded = true;
 	r->look_services = true;
-	loop_idle_set(r->idle);
+	schedule_burst(r);
 }
 
 void reconcile_may_prune(struct reconcile *r)
 {
 	r->may_prune = true;
-	r->told_idle = false;
-	loop_idle_set(r->idle);
+	schedule_burst(r);
 }
 
 struct subject *reconcile_subject(const struct reconcile *r, const char *name)

@@ -239,6 +239,9 @@ static void account_observe(struct world *w, void *state, const struct webspace 
 
 	if (r == 0) {
 		account_judge(w, s, webspace->name, item->want, &a, ret);
+		if (ret->state == OBSERVED_IN_SYNC)
+			(void)snprintf(ret->new_value, sizeof ret->new_value, "%u",
+				       (unsigned)a.uid);
 	} else if (r == -ENOENT) {
 		account_absent(w, s, webspace->name, item->want, ret);
 	} else {

@@ -4,11 +4,17 @@
  * it again. The name is a bind of that descriptor, which the kernel allows only
  * on a mount that does not propagate: else the name would appear inside the
  * very namespace it keeps alive.
+ *
+ * For the same reason the name cannot be seen from a private copy of the host's
+ * mounts (a unit with PrivateTmp=, say): whoever looks from there would make a
+ * second namespace that nobody else finds. So the unit that makes it at boot
+ * notes where it belongs.
  */
 #include "reconcile/tree/namespace.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <sched.h>
@@ -22,6 +28,9 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
+#include "agent/base/put.h"
+
+#define OWNER "host" /* in RUN_DIR/ns: in whose mount namespace the name is */
 
 /* A process is in one mount namespace, so this is the process's, not a caller's. */
 static int outside = -1;
@@ -164,6 +173,37 @@ static int make_named(const char *dir, const char *name, struct err *e)
 	return r < 0 ? r : make_on_any_cpu(name, e);
 }
 
+/* Whose mounts this process sees: "mnt:[4026531841]". */
+static int whose(char ret[static NAME_MAX], struct err *e)
+{
+	ssize_t n = readlink("/proc/self/ns/mnt", ret, NAME_MAX - 1);
+
+	if (n < 0)
+		return err_sys(e, "/proc/self/ns/mnt");
+	ret[n] = '\0';
+	return 0;
+}
+
+static int check_owner(const char *dir, struct err *e)
+{
+	autofd int fd = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	autofree char *owner = NULL;
+	char own[NAME_MAX];
+	size_t len;
+	int r;
+
+	if (fd < 0 || path_read(fd, OWNER, NAME_MAX, &owner, &len, NULL) < 0)
+		return 0;
+	r = whose(own, e);
+	if (r < 0 || strcmp(owner, own) == 0)
+		return r;
+	return err_set(
+		e, EXDEV,
+		"%s/mnt is not to be seen from here, where the host's mounts are only a copy "
+		"(in a unit with PrivateTmp=, ProtectSystem= or the like)",
+		dir);
+}
+
 int namespace_enter(const struct host *host, bool create, bool *ret_in, struct err *e)
 {
 	autofree char *dir = memory_printf("%s/ns", host->run_dir);
@@ -175,7 +215,7 @@ int namespace_enter(const struct host *host, bool create, bool *ret_in, struct e
 	*ret_in = false;
 	if (ns < 0 && !create)
 		return 0;
-	if (ns < 0)
+	if (ns < 0 && check_owner(dir, e) == 0)
 		ns = make_named(dir, name, e);
 	if (ns < 0)
 		return err_in(e, "mount namespace");
@@ -188,5 +228,53 @@ int namespace_enter(const struct host *host, bool create, bool *ret_in, struct e
 		close(outside);
 	outside = take_fd(root);
 	*ret_in = true;
+	return 0;
+}
+
+int namespace_require(const struct host *host, struct err *e)
+{
+	autofree char *dir = memory_printf("%s/ns", host->run_dir);
+	bool in;
+	int r = namespace_enter(host, false, &in, e);
+
+	if (r < 0 || in)
+		return r;
+	r = check_owner(dir, e);
+	return r < 0 ? err_in(e, "mount namespace")
+		     : err_set(e, ENOENT,
+			       "mount namespace: there is none at %s/mnt; webspaces-ns.service "
+			       "makes it",
+			       dir);
+}
+
+int namespace_make(const struct host *host, struct err *e)
+{
+	autofree char *dir = memory_printf("%s/ns", host->run_dir);
+	autofd int fd = -1;
+	char own[NAME_MAX];
+	bool in;
+	int r = whose(own, e);
+
+	if (r == 0)
+		r = namespace_enter(host, true, &in, e);
+	if (r == 0)
+		r = fd = path_open_dir(dir, e);
+	if (r >= 0)
+		r = put_file(fd, OWNER, 0600, own, strlen(own), PUT_BATCH, e);
+	return r < 0 ? r : 0;
+}
+
+int namespace_drop(const struct host *host, struct err *e)
+{
+	autofree char *dir = memory_printf("%s/ns", host->run_dir);
+	autofree char *name = memory_printf("%s/ns/mnt", host->run_dir);
+	autofree char *owner = memory_printf("%s/ns/" OWNER, host->run_dir);
+
+	while (is_mount_root(name))
+		if (umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+			return err_sys(e, "umount %s", name);
+	if (is_mount_root(dir) && umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		return err_sys(e, "umount %s", dir);
+	(void)unlink(owner);
 	return 0;
 }

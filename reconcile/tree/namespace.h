@@ -21,6 +21,17 @@
  */
 int namespace_enter(const struct host *host, bool create, bool *ret_in, struct err *e);
 
+/* Joins it; -ENOENT with a sentence if there is none. */
+int namespace_require(const struct host *host, struct err *e);
+
+/*
+ * For the unit that has it made at boot: as namespace_enter with create, and from then on no
+ * process that sees only a copy of the host's mounts makes another.
+ */
+int namespace_make(const struct host *host, struct err *e);
+/* Takes its name away: it ends with the last process in it. Gone already is success. */
+int namespace_drop(const struct host *host, struct err *e);
+
 /*
  * The root directory as it was before namespace_enter, that is, as the host sees
  * it; -1: never entered. Stays open and is the namespace's own. By comparing what

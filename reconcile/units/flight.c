@@ -112,7 +112,9 @@ static void came_up(struct unit *u)
 	u->served = true;
 	u->served_usec = clock_usec();
 	generation_mark_seen(u->dir, u->in_force);
-	unit_report(u, &(struct report){ .kind = REPORT_PUBLISHED, .generation = u->in_force });
+	unit_report(u, &(struct report){ .kind = REPORT_PUBLISHED,
+					 .generation = u->in_force,
+					 .took_usec = u->served_usec - u->flight.begun_usec });
 }
 
 static void roll_back(struct unit *u, int code, const char *text);
@@ -451,6 +453,7 @@ void flight_begin(struct unit *u)
 
 	u->dirty = false;
 	loop_timer_set(u->retry, UINT64_MAX);
+	f->begun_usec = clock_usec();
 	f->stage = STAGE_CHECK; /* callbacks from here on see a flight */
 	recall(u);
 	suspects_gather(u);

@@ -32,7 +32,7 @@ struct flight {
 	uint64_t generation;           /* staged; 0: none */
 	struct generation_stamp stamp; /* of its files as they were written */
 	struct command *command;
-	uint64_t probe_until, probe_wait;
+	uint64_t begun_usec, probe_until, probe_wait;
 	char message[400]; /* why the last trial that was not a control failed */
 };
 

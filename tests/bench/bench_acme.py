@@ -28,7 +28,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from certificates import write  # noqa: E402
 from neighbourhood import trust  # noqa: E402
 from peers import Delay, Pebble  # noqa: E402
-from resolver import Dns  # noqa: E402
+from resolver import point_resolver  # noqa: E402
 
 BENCH = os.environ["BENCH"]
 ROOT = "/mnt/bench"
@@ -127,6 +127,14 @@ def start_nginx(thumbprint):
     return subprocess.Popen(["/usr/sbin/nginx", "-c", f"{ROOT}/nginx.conf", "-g", "daemon off;"])
 
 
+def start_dns():
+    """Everything is at 127.0.0.1, for Pebble and for our look beforehand; it takes less of the machine than one in Python."""
+    point_resolver("nameserver 127.0.0.1\n")
+    words = ["pebble-challtestsrv", "-defaultIPv6", "", "-dns01", "127.0.0.1:53", "-management", "127.0.0.1:8055"]
+    words += ["-http01", "", "-https01", "", "-tlsalpn01", ""]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def make_user():
     subprocess.run(
         ["useradd", "--system", "--no-create-home", "webspaces-acme"], stderr=subprocess.DEVNULL, check=False
@@ -185,7 +193,7 @@ def measure_far(ca):
 
 def main():
     make_user()
-    dns = Dns()
+    dns = start_dns()
     for step in (measure, measure_far):
         subprocess.run(["rm", "-rf", ROOT], check=True)
         os.makedirs(f"{ROOT}/run")
@@ -194,7 +202,8 @@ def main():
             step(ca)
         finally:
             ca.stop()
-    dns.stop()
+    dns.terminate()
+    dns.wait()
 
 
 main()

@@ -51,13 +51,16 @@ class Visits:
 
 
 class Crowd:
-    """kind: for people. Requests go to 127.0.0.1:port for hosts in turn; expected is what the body begins with."""
+    """
+    kind: for people. Requests go to 127.0.0.1:port for hosts in turn; expected is what the body begins with.
+    prefix: a command that runs the crowd elsewhere (in another network).
+    """
 
-    def __init__(self, kind, port, hosts, path, expected, **options):
+    def __init__(self, kind, port, hosts, path, expected, prefix=(), **options):
         plan = {"port": port, "hosts": hosts, "path": path, "expected": expected, **options}
         self.kind = kind
         self.process = subprocess.Popen(
-            [sys.executable, "-B", __file__, json.dumps(plan)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*prefix, sys.executable, "-B", __file__, json.dumps(plan)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def end(self):

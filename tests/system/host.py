@@ -123,6 +123,7 @@ manager = "direct";
 accounts = {{ create = true; uid_min = {self.uid_min}; uid_max = {self.uid_max}; }};
 nginx = {{ http = [{self.listeners(self.http_port)}]; https = [{self.listeners(self.https_port)}]; }};
 php = {{ shards = {shards}; }};
+{"" if "metrics" in settings else 'metrics = { file = ""; };'}
 acme = {{ {self.acme or 'issuer = "internal";'} }};
 {settings}
 """

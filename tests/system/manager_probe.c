@@ -68,7 +68,8 @@ static void obey(char *line)
 	} else if (strcmp(verb, "start") == 0 || strcmp(verb, "adopt") == 0) {
 		take(verb, unit, word);
 	} else if (strcmp(verb, "limit") == 0) {
-		int r = bus_limit_unit(bus, unit, word, strtoull(line, NULL, 10), &e);
+		struct bus_limit limit = { word, strtoull(line, NULL, 10) };
+		int r = bus_limit_unit(bus, unit, &limit, 1, &e);
 
 		answer(verb, unit, r, &e);
 	} else if (!d) {

@@ -246,6 +246,44 @@ def test_a_killed_master_comes_back(space, driver):
     assert driver.reports("died")
 
 
+def upgrade(space):
+    """As a package does: another file in the same place, with an old time of modification."""
+    space.run(["sh", "-c", "cp -p /usr/sbin/php-fpm8.2 /run/php-fpm && mount --bind /run/php-fpm /usr/sbin/php-fpm8.2"])
+
+
+def program(space, master):
+    return space.run(["stat", "-L", "-c", "%d:%i", f"/proc/{master['pid']}/exe"])
+
+
+def test_an_upgraded_php_gets_new_masters_without_a_failed_request(space, driver):
+    before = driver.masters()[0]
+    crowd = space.crowd("/alice/id.php", 5)
+    driver.settle("look", "look")
+    assert [m["id"] for m in driver.masters()] == [before["id"]], "nothing was upgraded yet"
+    upgrade(space)
+    driver.settle("look")
+    assert all_served(crowd) > 100
+    wait_for(lambda: len(driver.masters()) == 1)
+    after = driver.masters()[0]
+    assert after["id"] != before["id"] and program(space, after) == space.run(["stat", "-c", "%d:%i", "/usr/sbin/php-fpm8.2"])
+    assert driver.reports("changed")
+    driver.settle("look", "look")
+    assert [m["id"] for m in driver.masters()] == [after["id"]], "once is enough"
+
+
+def test_an_extension_that_comes_or_goes_is_noticed_also_after_a_start(space, driver):
+    before = driver.masters()[0]
+    driver.kill()
+    space.run(["sh", "-c", "cp -a /etc/php/8.2/fpm/conf.d /run/ && echo 'user_agent = another' > /run/conf.d/99-another.ini"
+               " && mount --bind /run/conf.d /etc/php/8.2/fpm/conf.d"])
+    space.write("home/alice/chroot/data/agent.php", "<?php echo ini_get('user_agent');")
+    assert space.get("/alice/agent.php") == (200, "")
+    again = Driver(space)
+    again.settle(*[f"serve {name}" for name in NAMES], "publish", "look")
+    wait_for(lambda: space.get("/alice/agent.php") == (200, "another"))
+    wait_for(lambda: [m["id"] for m in again.masters()] != [before["id"]] and len(again.masters()) == 1)
+
+
 def test_a_new_agent_takes_over_what_runs(space, driver):
     before = driver.masters()[0]
     driver.kill()

@@ -127,7 +127,7 @@ def test_a_forced_look_at_everything_writes_nothing(make_host):  # A2 D3 G1
     for _ in range(2):
         looked = trace.count("openat2")
         host.agent.send_signal(signal.SIGHUP)
-        wait_for("a look", lambda at=looked: trace.count("openat2") > at + 50)
+        wait_for("a look", lambda at=looked: trace.count("openat2") > at + 30)
         time.sleep(1)
     calls = trace.end()
     assert len(calls) > 500

@@ -248,7 +248,7 @@ static void good_chains_are_written_without_their_root(void **state)
 		const char *letters, *written;
 	} cases[] = {
 		{ "L", "L" },     { "LI", "LI" },    { "LIR", "LI" },
-		{ "MJI", "MJI" }, { "MJIR", "MJI" }, { " L\r\n\n\tI ", "LI" },
+		{ "MJI", "MJI" }, { "MJIR", "MJI" }, { " \nL\r\n\t\nI ", "LI" },
 	};
 
 	(void)state;
@@ -327,6 +327,8 @@ static void nothing_but_certificates_may_be_in_it(void **state)
 		{ "L", "garbage", "I", "no certificate (PEM)" },
 		{ "LI", "garbage", "", "no certificate (PEM)" },
 		{ "", "# a comment\n", "LI", "no certificate (PEM)" },
+		{ "", "\t", "LI", "no certificate (PEM)" },
+		{ "L", " ", "I", "no certificate (PEM)" },
 		{ "K", "", "LI", "no certificate (PEM)" },
 		{ "LK", "", "I", "no certificate (PEM)" },
 		{ "LIK", "", "", "no certificate (PEM)" },

@@ -257,6 +257,30 @@ static void values_must_fit_each_other(void **state)
 	webspace_free(loads("php = { pm = \"dynamic\"; max_children = 1; };"));
 }
 
+#define LIMITS(text) "php = { master = \"dedicated\"; limits = { " text " }; };"
+
+static void limits_of_php_are_those_of_a_master_of_its_own(void **state)
+{
+	struct webspace *w =
+		loads(LIMITS("cpu_quota = 150; memory_max = \"512M\"; tasks_max = 64;"));
+
+	(void)state;
+	assert_int_equal(w->php.limits.cpu_quota, 150);
+	assert_int_equal(w->php.limits.memory_max, 512 << 20);
+	assert_int_equal(w->php.limits.memory_high, 0);
+	assert_int_equal(w->php.limits.tasks_max, 64);
+	assert_int_equal(w->php.limits.cpu_weight, 0);
+	webspace_free(w);
+	fails("php = {\n limits = { tasks_max = 64; }; };",
+	      "a:2: php.limits: limits are those of a master of its own");
+	fails(LIMITS("memory_max = \"8M\";"), "less than 16M");
+	fails(LIMITS("memory_max = \"64M\"; memory_high = \"65M\";"),
+	      "memory_high: more than php.limits.memory_max");
+	fails(LIMITS("tasks_max = 5;"), "not more than php.max_children");
+	fails(LIMITS("io_weight = 10001;"), "io_weight");
+	webspace_free(loads("php = { limits = { tasks_max = 0; }; };"));
+}
+
 static void a_sites_wishes_for_its_certificate_are_read(void **state)
 {
 	struct webspace *w = loads("");
@@ -464,6 +488,19 @@ static void defaults_of_sites_may_be_written_as_sites(void **state)
 	host_free(h);
 }
 
+static void limits_in_defaults_are_for_those_with_a_master_of_their_own(void **state)
+{
+	struct host *h = loads_host("defaults = { php = { limits = { tasks_max = 64; }; }; };");
+	struct problems p = { 0 };
+	struct webspace *w = NULL;
+
+	(void)state;
+	assert_int_equal(load_webspace(h, "bob", "bob.conf", "", 0, &w, &p), 0);
+	assert_int_equal(w->php.limits.tasks_max, 64);
+	webspace_free(w);
+	host_free(h);
+}
+
 static void what_the_acme_client_needs_is_read(void **state)
 {
 	struct host *h = loads_host("");
@@ -579,6 +616,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_type_names_the_right_one),
 		cmocka_unit_test(values_out_of_their_range_are_refused),
 		cmocka_unit_test(values_must_fit_each_other),
+		cmocka_unit_test(limits_of_php_are_those_of_a_master_of_its_own),
 		cmocka_unit_test(a_sites_wishes_for_its_certificate_are_read),
 		cmocka_unit_test(what_no_certificate_can_be_is_refused),
 		cmocka_unit_test(php_settings_that_are_not_a_webspaces_are_refused),
@@ -587,6 +625,7 @@ int main(void)
 		cmocka_unit_test(names_of_webspaces_are_checked),
 		cmocka_unit_test(the_hosts_file_of_the_documentation_loads),
 		cmocka_unit_test(defaults_of_sites_may_be_written_as_sites),
+		cmocka_unit_test(limits_in_defaults_are_for_those_with_a_master_of_their_own),
 		cmocka_unit_test(what_the_acme_client_needs_is_read),
 		cmocka_unit_test(what_the_acme_client_cannot_use_is_refused),
 		cmocka_unit_test(faults_of_the_hosts_file_are_told),

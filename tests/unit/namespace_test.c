@@ -115,6 +115,38 @@ static void mounts_of_the_host_arrive_and_ours_do_not_leave(void **state)
 	assert_int_equal(access(tree_path(&tree, "theirs/x"), F_OK), 0);
 }
 
+static void whoever_sees_only_a_copy_of_the_hosts_mounts_makes_no_second_one(void **state)
+{
+	struct err e = { 0 };
+	bool in = true;
+
+	NEEDS_ROOT();
+	leave();
+	assert_int_equal(namespace_make(&tree.host, &e), 0);
+	leave();
+	assert_int_equal(unshare(CLONE_NEWNS), 0); /* as for a unit with PrivateTmp= */
+	assert_int_equal(namespace_enter(&tree.host, true, &in, &e), -EXDEV);
+	assert_false(in);
+	assert_non_null(strstr(e.text, "not to be seen from here"));
+	assert_int_equal(namespace_require(&tree.host, &e), -EXDEV);
+	leave();
+	assert_int_equal(namespace_require(&tree.host, &e), 0);
+}
+
+static void when_its_name_is_dropped_there_is_none_to_join(void **state)
+{
+	struct err e = { 0 };
+
+	NEEDS_ROOT();
+	leave();
+	assert_int_equal(namespace_make(&tree.host, &e), 0);
+	leave();
+	assert_int_equal(namespace_drop(&tree.host, &e), 0);
+	assert_int_equal(namespace_drop(&tree.host, &e), 0);
+	assert_int_equal(namespace_require(&tree.host, &e), -ENOENT);
+	assert_int_equal(namespace_make(&tree.host, &e), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +155,8 @@ int main(void)
 		ROW(without_a_name_it_is_not_entered_unless_made),
 		ROW(what_is_no_namespace_is_replaced),
 		ROW(mounts_of_the_host_arrive_and_ours_do_not_leave),
+		ROW(whoever_sees_only_a_copy_of_the_hosts_mounts_makes_no_second_one),
+		ROW(when_its_name_is_dropped_there_is_none_to_join),
 #undef ROW
 	};
 

@@ -381,6 +381,33 @@ static void a_second_pass_does_and_tells_nothing(void **state)
 	assert_int_equal(n_look, 2);
 }
 
+static void a_pass_that_does_not_get_through_is_seen(void **state)
+{
+	struct err e;
+	uint64_t now;
+
+	(void)state;
+	host.reconcile.full_pass_s = 60;
+	start(false, false);
+	settle();
+	assert_int_equal(reconcile_health(r, clock_usec(), &e), 0);
+
+	/* Somebody waits, and the loop has no time. */
+	reconcile_look(r, "alice");
+	assert_int_equal(reconcile_health(r, clock_usec(), &e), 0);
+	assert_int_equal(reconcile_health(r, clock_usec() + 31 * USEC_PER_SEC, &e), -ETIMEDOUT);
+	assert_non_null(strstr(e.text, "wait to be looked at, for 3"));
+	run();
+	assert_int_equal(reconcile_health(r, clock_usec() + 31 * USEC_PER_SEC, &e), 0);
+
+	/* Nobody does, and nobody has looked. */
+	now = clock_usec();
+	assert_int_equal(reconcile_health(r, now + 140 * USEC_PER_SEC, &e), 0);
+	assert_int_equal(reconcile_health(r, now + 152 * USEC_PER_SEC, &e), -ETIMEDOUT);
+	assert_non_null(strstr(e.text, "the last look at everything was 15"));
+	host.reconcile.full_pass_s = 0;
+}
+
 static void drift_is_put_back_and_told_as_drift(void **state)
 {
 	(void)state;
@@ -623,7 +650,7 @@ static void a_daemon_that_keeps_failing_is_told_once(void **state)
 	assert_string_equal(told.data, "fault - web: port taken\n");
 	service_config.report(&well, service_config.data);
 	service_config.report(&fault, service_config.data);
-	assert_string_equal(told.data, "fault - web: port taken\npublished - web\n"
+	assert_string_equal(told.data, "fault - web: port taken\npublished - web: port taken\n"
 				       "fault - web: port taken\n");
 }
 
@@ -658,6 +685,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_new_webspace_is_made_in_order_then_served),
 		T(a_second_pass_does_and_tells_nothing),
+		T(a_pass_that_does_not_get_through_is_seen),
 		T(drift_is_put_back_and_told_as_drift),
 		T(an_error_ends_one_way_and_not_anothers),
 		T(a_new_desired_state_ends_the_back_off),

@@ -1,9 +1,11 @@
 /* Which versions of PHP are installed, by the names of programs in a directory. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/memory.h"
@@ -66,6 +68,40 @@ static void the_newest_is_by_number_not_by_letter(void **state)
 	php_versions_clear(&v);
 }
 
+/* As dpkg does it: another file of the same name, with an old time of modification. */
+static void install(const char *name)
+{
+	autofree char *path = memory_printf("%s/%s", folder, name);
+	const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+
+	assert_int_equal(unlink(path), 0);
+	touch(name);
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+}
+
+static void a_program_that_was_replaced_is_a_change_whatever_its_time(void **state)
+{
+	struct php_versions v = { 0 };
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(php_versions_look(&v, &host, NULL), 0);
+	before = php_versions_changed(&v, "8.10");
+	assert_true(before > 0);
+	assert_int_equal(php_versions_changed(&v, "5.6"), 0);
+	assert_int_equal(php_versions_look(&v, &host, NULL), 0);
+	assert_true(php_versions_changed(&v, "8.10") == before);
+
+	install("php-fpm8.10"); /* later by a tick of the kernel's clock, which may be 10 ms */
+	for (int i = 0; php_versions_changed(&v, "8.10") == before && i < 100; i++) {
+		(void)poll(NULL, 0, 10);
+		install("php-fpm8.10");
+		assert_int_equal(php_versions_look(&v, &host, NULL), 0);
+	}
+	assert_true(php_versions_changed(&v, "8.10") > before);
+	php_versions_clear(&v);
+}
+
 static void other_programs_are_no_versions(void **state)
 {
 	struct php_versions v = { 0 };
@@ -107,6 +143,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_newest_is_by_number_not_by_letter),
+		cmocka_unit_test(a_program_that_was_replaced_is_a_change_whatever_its_time),
 		cmocka_unit_test(other_programs_are_no_versions),
 		cmocka_unit_test(what_was_known_stays_when_it_cannot_be_looked_at),
 		cmocka_unit_test(a_program_is_the_pattern_with_its_version),

@@ -25,6 +25,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
+#include "reconcile/service.h"
 #include "reconcile/services/nginx/listener.h"
 #include "reconcile/services/nginx/verify.h"
 
@@ -345,16 +346,11 @@ void nginx_daemon_stop(struct nginx_daemon *d)
 
 /* Opening ------------------------------------------------------------ */
 
-int nginx_daemon_open(const struct nginx_daemon_config *config, struct nginx_daemon **ret,
-		      struct err *e)
+static struct nginx_daemon *daemon_new(const struct nginx_daemon_config *config)
 {
 	const struct host *h = config->host;
-	struct nginx_daemon *d;
-	int r = places_make(h, e);
+	struct nginx_daemon *d = memory_new(sizeof(*d));
 
-	if (r < 0)
-		return err_in(e, "nginx");
-	d = memory_new(sizeof(*d));
 	d->config = *config;
 	d->conf = memory_printf("%s/nginx/current/nginx.conf", h->state_dir);
 	d->pid_file = memory_printf("%s/nginx/nginx.pid", h->run_dir);
@@ -363,6 +359,18 @@ int nginx_daemon_open(const struct nginx_daemon_config *config, struct nginx_dae
 	memcpy(d->argv,
 	       (const char *[]){ h->nginx.binary, "-c", d->conf, "-g", "daemon off;", NULL },
 	       sizeof(d->argv));
+	return d;
+}
+
+int nginx_daemon_open(const struct nginx_daemon_config *config, struct nginx_daemon **ret,
+		      struct err *e)
+{
+	struct nginx_daemon *d;
+	int r = places_make(config->host, e);
+
+	if (r < 0)
+		return err_in(e, "nginx");
+	d = daemon_new(config);
 	if (adopt(d)) {
 		ask(d);
 		d->asked = d->question == NULL; /* nobody answers there: that is an answer */
@@ -383,4 +391,22 @@ void nginx_daemon_close(struct nginx_daemon *d)
 	free(d->log_file);
 	free(d->socket);
 	free(d);
+}
+
+/* As the agent would start it: what it looks at before each start is looked at here too. */
+int nginx_exec(const struct host *host, struct err *e)
+{
+	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+					   "LANG=C.UTF-8", NULL };
+	struct nginx_daemon *d = daemon_new(&(struct nginx_daemon_config){ .host = host });
+	int r = places_make(host, e);
+
+	if (r == 0)
+		r = remove_stale_socket(d, e);
+	if (r == 0) {
+		(void)execve(d->argv[0], (char *const *)d->argv, (char *const *)env);
+		r = err_sys(e, "%s", d->argv[0]);
+	}
+	nginx_daemon_close(d);
+	return err_in(e, "nginx");
 }

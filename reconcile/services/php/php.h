@@ -37,8 +37,13 @@
 
 /* php_versions.c: what is installed --------------------------------------- */
 
+struct php_version {
+	char name[PHP_VERSION_ROOM];
+	uint64_t changed_usec; /* when it was installed, or changed: wall time */
+};
+
 struct php_versions {
-	char (*items)[PHP_VERSION_ROOM]; /* ascending */
+	struct php_version *items; /* ascending */
 	size_t count;
 };
 
@@ -48,6 +53,8 @@ void php_versions_clear(struct php_versions *v);
 bool php_versions_has(const struct php_versions *v, const char *version);
 /* "" if none is installed. */
 const char *php_versions_newest(const struct php_versions *v);
+/* When its program, its settings or any extensions were changed last, as of the look; 0: unknown. */
+uint64_t php_versions_changed(const struct php_versions *v, const char *version);
 /* The program of a version, in the arena. */
 const char *php_program(const struct host *host, const char *version, struct arena *a);
 
@@ -110,6 +117,8 @@ int master_adopt(struct php_service *s, struct php_line *line, const char *id, s
 void master_drain(struct master *m);
 /* Ends it now: nobody was ever sent to it. */
 void master_end(struct master *m);
+/* Was it started before that (wall time)? */
+bool master_is_older(const struct master *m, uint64_t usec);
 /* It has ended or is left alone: frees what we know of it. */
 void master_forget(struct master *m);
 /* RUN_DIR/php/masters/ID, in the arena. */
@@ -156,9 +165,11 @@ struct php_line {
 	unsigned n_draining;
 	struct table held; /* name → struct php_held: changes that wait until fewer masters drain */
 	struct buf trial;
-	char trial_dir[256]; /* of which generation `trial` is a part; "": checked already */
-	bool adopted;        /* we have looked for a master of a former agent */
-	bool dirty;          /* something was set since the last publish */
+	char trial_dir[256];      /* of which generation `trial` is a part; "": checked already */
+	bool adopted;             /* we have looked for a master of a former agent */
+	bool dirty;               /* something was set since the last publish */
+	struct php_limits limits; /* of its masters */
+	bool knows_limits;        /* somebody has said what they are */
 };
 
 /* Found or opened. */
@@ -171,6 +182,8 @@ void php_line_set(struct php_line *l, const char *name, struct fragment *fragmen
 void php_line_publish(struct php_line *l);
 /* Is this what the pool should be there already? */
 bool php_line_has(const struct php_line *l, const char *name, const struct fragment *fragment);
+/* Its unit is looked at; a master of a PHP that was upgraded since is replaced. */
+void php_line_look(struct php_line *l);
 /* Is or will the pool be part of it? */
 bool php_line_holds(const struct php_line *l, const char *name);
 /* Does a master serve what is in force? */
@@ -179,6 +192,15 @@ bool php_line_idle(const struct php_line *l);
 bool php_line_empty(const struct php_line *l);
 /* One of its masters ended. Called by php_master.c, which frees it afterwards. */
 void php_line_ended(struct php_line *l, struct master *m, const char *how);
+
+/* php_limit.c: cgroups ------------------------------------------------------------- */
+
+/* Gives it the limits of its line. */
+void master_limit(struct master *m);
+/* Limits of whoever serves there, now and later: those of the webspace, if the master is its own. */
+void php_line_limit(struct php_line *l, const struct webspace *w);
+/* Why the limits that are asked for do not hold; NULL: they do, or none are. */
+const char *php_line_unlimited(const struct php_line *l);
 
 /* php_pool.c: one webspace ------------------------------------------------------- */
 

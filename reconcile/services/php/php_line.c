@@ -248,6 +248,12 @@ static void put_back_link(struct php_line *l)
 		php_service_repaired(l->service, l->id);
 }
 
+/* It would go on with a program, settings and extensions that are no longer those installed. */
+static bool is_outdated(const struct php_line *l)
+{
+	return master_is_older(l->serving, php_versions_changed(&l->service->versions, l->version));
+}
+
 static bool alive(struct unit *u, uint64_t generation)
 {
 	struct php_line *l = unit_owner(u);
@@ -256,7 +262,7 @@ static bool alive(struct unit *u, uint64_t generation)
 	if (!l->serving || !l->serving->daemon)
 		return false;
 	put_back_link(l);
-	return l->serving->generation == generation;
+	return l->serving->generation == generation && !is_outdated(l);
 }
 
 static const struct unit_type php_unit_type = {
@@ -399,6 +405,20 @@ bool php_line_has(const struct php_line *l, const char *name, const struct fragm
 	const struct member *m = unit_member(l->unit, name);
 
 	return m && !m->former && !table_get(&l->held, name) && fragment_same(m->want, fragment);
+}
+
+void php_line_look(struct php_line *l)
+{
+	if (l->serving && l->serving->daemon && unit_idle(l->unit) && is_outdated(l))
+		l->service->config.report(
+			&(struct report){ .kind = REPORT_CHANGED,
+					  .change = CHANGE_DRIFT,
+					  .resource = "php",
+					  .item = l->id,
+					  .old_value = "a master from before PHP was changed",
+					  .new_value = "one of what is installed now" },
+			l->service->config.data);
+	unit_look(l->unit);
 }
 
 bool php_line_holds(const struct php_line *l, const char *name)

@@ -210,6 +210,7 @@ int master_start(struct php_line *line, uint64_t generation, struct master **ret
 		r = master_spec(s->config.host, id, &a, &spec, e);
 	if (r < 0)
 		return r;
+	spec.limits = &line->limits;
 	m = master_new(s, line, id);
 	came(m, PHP_STARTING);
 	r = manager->type->start(manager->self, &spec, ended, m, &m->daemon, e);
@@ -244,8 +245,22 @@ int master_adopt(struct php_service *s, struct php_line *line, const char *id, s
 		return r;
 	}
 	m->daemon = daemon;
+	master_limit(m); /* they may have changed while nobody looked */
 	*ret = m;
 	return 0;
+}
+
+/* php-fpm writes its pid file once, when it starts; an adopted one tells as well as one of ours. */
+bool master_is_older(const struct master *m, uint64_t usec)
+{
+	autoarena struct arena a = { 0 };
+	const char *pid_file = arena_printf(&a, "%s/master.pid", m->id);
+	struct stat st;
+
+	if (fstatat(m->service->masters_dir, pid_file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	return (uint64_t)st.st_mtim.tv_sec * USEC_PER_SEC + (uint64_t)st.st_mtim.tv_nsec / 1000 <
+	       usec;
 }
 
 static void let_go(struct master *m, enum master_state state)

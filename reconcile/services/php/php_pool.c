@@ -70,7 +70,7 @@ static void stand_as(struct php_pool *p, const struct php_line *l, const struct 
 	if (m->quarantined)
 		stand(p, CONDITION_FALSE, "Quarantined", m->quarantined);
 	else if (is_in_force(l, m) && php_line_serves(l))
-		stand(p, CONDITION_TRUE, "Serving", NULL);
+		stand(p, CONDITION_TRUE, "Serving", php_line_unlimited(l));
 	else if (fault)
 		stand(p, CONDITION_FALSE, "HostFault", fault);
 	else
@@ -85,6 +85,8 @@ static void tell_again(struct php_pool *p)
 
 	if (m && !told_of_place(p))
 		stand_as(p, l, m);
+	else if (l && p->standing.status == CONDITION_TRUE)
+		stand(p, CONDITION_TRUE, p->standing.reason, php_line_unlimited(l));
 	else
 		tell(p);
 }
@@ -235,7 +237,7 @@ static int version_of(struct php_service *s, const struct webspace *w, const cha
 	}
 	for (size_t i = 0, n = 0; i < s->versions.count && n < sizeof(list) - 20; i++)
 		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
-				      s->versions.items[i]);
+				      s->versions.items[i].name);
 	if (!*list)
 		return err_set(e, ENOENT, "no PHP-FPM is installed; install php-fpm");
 	return err_set(e, ENOENT,
@@ -334,6 +336,7 @@ static int enter(struct php_pool *p, const struct webspace *w, const struct acco
 	if (!p->line)
 		find_former_place(p, w, line);
 	remember_longest(s, w);
+	php_line_limit(line, w);
 	p->fingerprint = w->fingerprint;
 	p->n_lines = s->n_lines;
 	snprintf(p->version, sizeof(p->version), "%s", version);

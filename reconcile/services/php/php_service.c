@@ -222,7 +222,7 @@ static void service_look(void *service)
 	if (s->config.dry)
 		return;
 	table_each (&s->lines, it)
-		unit_look(((struct php_line *)it->value)->unit);
+		php_line_look(it->value);
 	php_pools_look(s);
 	php_leftovers_look(s);
 }
