@@ -147,7 +147,7 @@ def test_the_only_file_is_held_until_it_is_confirmed(host):  # G5
     wait_for("held", lambda: held(host) == 1, 10)
     assert_stays_served(host, "alice")
     assert "1 file is gone at once (alice): nothing is removed until 'webspaces confirm'" in host.journal()
-    assert "1 removals are held" in host.command("status").stdout
+    assert "1 removal is held" in host.command("status").stdout
     answer = host.command("confirm")
     assert (answer.returncode, answer.stdout) == (0, "1 removal goes on\n")
     wait_for("alice is out of service", lambda: gone(host, "alice"), 10)
