@@ -179,6 +179,10 @@ $B/webspaces-metrics.7: packaging/man/webspaces-metrics.7.in $B/webspaces
 	sed -e '/^@METRICS@$$/{r $B/metrics.man' -e 'd}' $< > $@
 man: $B/webspaces.conf.5 $B/webspaces-metrics.7
 
+# Completion is made from the usage lines of the commands' own pages.
+$B/webspaces.bash: $B/webspaces
+	@$B/webspaces completion bash > $@
+
 # The host's file as an admin finds it first: every key that it may have, commented out.
 $B/webspaces.conf: packaging/webspaces.conf.head $B/webspaces
 	{ cat $< && $B/webspaces options --sample | sed -e '1,2d' -e '/^# ---- A webspace/,$$d'; } > $@
@@ -189,11 +193,12 @@ UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 UNITS := $(wildcard packaging/systemd/*.service packaging/systemd/*.slice)
 D = $(DESTDIR)$(PREFIX)
 
-install: $B/webspaces man sample
+install: $B/webspaces $B/webspaces.bash man sample
 	install -D -m 0755 $B/webspaces $D/bin/webspaces
 	install -D -m 0644 packaging/man/webspaces.8 $D/share/man/man8/webspaces.8
 	install -D -m 0644 $B/webspaces.conf.5 $D/share/man/man5/webspaces.conf.5
 	install -D -m 0644 $B/webspaces-metrics.7 $D/share/man/man7/webspaces-metrics.7
+	install -D -m 0644 $B/webspaces.bash $D/share/bash-completion/completions/webspaces
 	install -D -m 0644 packaging/journal.catalog $D/lib/systemd/catalog/webspaces.catalog
 	install -D -m 0644 packaging/systemd/webspaces.sysusers $D/lib/sysusers.d/webspaces.conf
 	install -D -m 0644 packaging/systemd/webspaces.tmpfiles $D/lib/tmpfiles.d/webspaces.conf

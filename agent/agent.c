@@ -14,18 +14,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/back.h"
 #include "agent/base/clock.h"
 #include "agent/base/ids.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
+#include "agent/confirm.h"
 #include "agent/control.h"
 #include "agent/journal.h"
 #include "agent/metrics.h"
 #include "agent/news.h"
 #include "agent/notify.h"
 #include "agent/status.h"
+#include "reconcile/service.h"
 #include "watchers/watchers.h"
 
 /* What is still becoming known about a webspace is told after that long, settled or not. */
@@ -47,6 +50,7 @@ struct agent {
 	char *problem; /* why config_dir cannot be read; NULL: it can */
 	struct stat host_file;
 	struct news_held held; /* in this look */
+	uint64_t rolled_back;  /* as was told last */
 	bool loaded, seen_all, ready;
 	bool status_due; /* status_later is set */
 };
@@ -88,6 +92,7 @@ static void on_changed(struct entry *entry, void *data)
 
 static void tell_host_status(struct agent *a)
 {
+	autobuf struct buf names = { 0 };
 	struct status_host host = {
 		.generation = reconcile_generation(a->reconcile),
 		.revision = catalog_revision(a->catalog),
@@ -96,6 +101,9 @@ static void tell_host_status(struct agent *a)
 	};
 	struct err e;
 
+	host.rolled_back = catalog_rolled_back(a->catalog, &host.rolled_back_since);
+	catalog_rollback_names(a->catalog, &names);
+	host.rolled_back_names = buf_text(&names);
 	metrics_held(a->metrics, host.held);
 	if (a->status && status_write_host(a->status, &host, &e) < 0)
 		log_error("status: %s", e.text);
@@ -126,8 +134,11 @@ static void plan_next_look(struct agent *a)
 static void look_at_file(struct agent *a, const char *name)
 {
 	struct err e;
-	int r = name ? catalog_look(a->catalog, name, clock_wall(), on_changed, a, &e)
-		     : catalog_look_all(a->catalog, clock_wall(), on_changed, a, &e);
+	int r;
+
+	catalog_generation(a->catalog, generation_last(a->config.host));
+	r = name ? catalog_look(a->catalog, name, clock_wall(), on_changed, a, &e)
+		 : catalog_look_all(a->catalog, clock_wall(), on_changed, a, &e);
 
 	set_problem(a, r < 0 ? e.text : NULL);
 	/* What a webspace left behind is known only where all files were seen. */
@@ -136,6 +147,7 @@ static void look_at_file(struct agent *a, const char *name)
 		reconcile_may_prune(a->reconcile);
 	}
 	news_held(&a->held);
+	news_rollback(a->catalog, &a->rolled_back);
 	plan_next_look(a);
 	/* Before the first look at the daemons is done, what the last agent told of them stands. */
 	if (a->ready || a->problem)
@@ -289,28 +301,6 @@ static void on_report(const struct report *r, void *data)
 	}
 }
 
-/* generation: the one that whoever confirms has seen; NULL: whatever is held now. */
-static bool answer_confirm(struct agent *a, const char *generation, struct buf *ret_message)
-{
-	unsigned long long now = reconcile_generation(a->reconcile);
-	char text[24];
-	size_t n;
-
-	snprintf(text, sizeof(text), "%llu", now);
-	if (generation && strcmp(generation, text) != 0) {
-		buf_printf(ret_message, "not generation %s but %s is in force: look again",
-			   generation, text);
-		return false;
-	}
-	n = catalog_confirm(a->catalog, on_changed, a);
-	tell_host_status(a);
-	if (n)
-		buf_printf(ret_message, "%zu removal%s on", n, n == 1 ? " goes" : "s go");
-	else
-		buf_adds(ret_message, "no removal is held");
-	return true;
-}
-
 /* What can be asked at the door. */
 static void answer_door(const char *verb, const char *word, bool *ret_ok, struct buf *ret_message,
 			void *data)
@@ -319,7 +309,13 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 
 	*ret_ok = true;
 	if (strcmp(verb, "confirm") == 0) {
-		*ret_ok = answer_confirm(a, word, ret_message);
+		*ret_ok = confirm_answer(a->catalog, reconcile_generation(a->reconcile), word,
+					 on_changed, a, ret_message);
+		tell_host_status(a);
+	} else if (strcmp(verb, "rollback") == 0 || strcmp(verb, "release") == 0) {
+		look_at_file(a, NULL); /* what changed before this is no reason to end it */
+		*ret_ok = back_answer(a->catalog, verb, word, ret_message);
+		look_at_file(a, NULL);
 	} else if (strcmp(verb, "reload") == 0) {
 		on_hangup(a);
 	} else if (strcmp(verb, "look") == 0) {
@@ -434,6 +430,8 @@ static int open_parts(struct agent *a, struct err *e)
 		a->journal = journal_open(a->loop);
 	if (r == 0)
 		r = catalog_open(host, !dry, &a->catalog, e);
+	if (r == 0)
+		a->rolled_back = catalog_rolled_back(a->catalog, NULL);
 	if (r == 0 && !dry)
 		r = status_open(host, &a->status, e);
 	if (r == 0)

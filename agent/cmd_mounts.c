@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/json.h"
 #include "agent/base/own.h"
 #include "agent/control.h"
 #include "agent/model/catalog.h"
@@ -20,6 +21,8 @@ struct mounts_work {
 	struct world world;
 	void *state, *places; /* of the types mount and directory */
 	struct catalog *catalog;
+	struct json *list,
+		*items; /* --json: of webspaces, and of the mounts of the one at hand; or NULL */
 	unsigned wrong;
 };
 
@@ -34,22 +37,42 @@ static bool is_action(const struct mounts_work *m, const char *action)
 	return m->action && strcmp(m->action, action) == 0;
 }
 
+static void say_wrong(const struct finding *f, struct buf *ret)
+{
+	if (*f->text)
+		buf_adds(ret, f->text);
+	else if (f->state == OBSERVED_MISSING)
+		buf_adds(ret, "not mounted");
+	else
+		buf_printf(ret, "%s is %s, not %s", f->what ? f->what : "mount", f->old_value,
+			   f->new_value);
+}
+
+static void add_item(struct mounts_work *m, const struct item *item, const char *wrong)
+{
+	struct json *j = json_new_object();
+
+	json_put_text(j, "path", item->name);
+	json_put_bool(j, "mounted", !wrong);
+	json_put_text(j, "problem", wrong);
+	json_add(m->items, j);
+}
+
 /* "+ path" for what is right, "- path: what is wrong" for what is not. */
 static void print_item(struct mounts_work *m, const struct item *item, const struct finding *f)
 {
-	if (f->state == OBSERVED_IN_SYNC) {
+	autobuf struct buf wrong = { 0 };
+	bool right = f->state == OBSERVED_IN_SYNC;
+
+	if (!right)
+		say_wrong(f, &wrong);
+	m->wrong += !right;
+	if (m->items)
+		add_item(m, item, right ? NULL : buf_text(&wrong));
+	else if (right)
 		printf("\t+ %s\n", item->name);
-		return;
-	}
-	m->wrong++;
-	printf("\t- %s: ", item->name);
-	if (*f->text)
-		printf("%s\n", f->text);
-	else if (f->state == OBSERVED_MISSING)
-		puts("not mounted");
 	else
-		printf("%s is %s, not %s\n", f->what ? f->what : "mount", f->old_value,
-		       f->new_value);
+		printf("\t- %s: %s\n", item->name, buf_text(&wrong));
 }
 
 /* What unbind took away besides the mounts: the mount points. */
@@ -89,6 +112,21 @@ static int bind_item(struct mounts_work *m, const struct webspace *webspace,
 	return 0;
 }
 
+static void begin_webspace(struct mounts_work *m, const char *name)
+{
+	struct json *j;
+
+	if (!m->list) {
+		puts(name);
+		return;
+	}
+	j = json_new_object();
+	m->items = json_new_array();
+	json_put_text(j, "name", name);
+	json_put(j, "mounts", m->items);
+	json_add(m->list, j);
+}
+
 static int work_on_items(struct mounts_work *m, const struct webspace *webspace, struct err *e)
 {
 	struct item_list items = { 0 };
@@ -100,7 +138,7 @@ static int work_on_items(struct mounts_work *m, const struct webspace *webspace,
 	if (r < 0)
 		return r;
 	mount_type.desire(&m->world, m->state, webspace, &items);
-	printf("%s\n", webspace->name);
+	begin_webspace(m, webspace->name);
 	for (size_t i = 0; i < items.count; i++) {
 		struct finding f = { 0 };
 
@@ -126,6 +164,16 @@ static int work_on_webspace(struct mounts_work *m, const struct webspace *webspa
 	return r < 0 ? err_in(e, "%s", webspace->name) : 0;
 }
 
+static void tell_removal(struct mounts_work *m, const char *name)
+{
+	if (!m->list) {
+		printf("%s %s\n", m->really ? "removed" : "would remove", name);
+		return;
+	}
+	begin_webspace(m, name);
+	json_put_bool(json_at(m->list, json_count(m->list) - 1), "removed", m->really);
+}
+
 /* What is left of webspaces that are none any more. */
 static int clean(struct mounts_work *m, struct err *e)
 {
@@ -136,7 +184,7 @@ static int clean(struct mounts_work *m, struct err *e)
 	table_each (&names, it) {
 		if (catalog_get(m->catalog, it->key) || (m->name && strcmp(m->name, it->key) != 0))
 			continue;
-		printf("%s %s\n", m->really ? "removed" : "would remove", it->key);
+		tell_removal(m, it->key);
 		if (r == 0 && m->really)
 			r = mount_type.remove(&m->world, m->state, it->key, e);
 	}
@@ -211,7 +259,10 @@ static bool is_known_action(const char *word)
 static int run(const struct invocation *in)
 {
 	struct invocation words = *in;
-	struct mounts_work m = { .really = verb_flag(&words, "--do") };
+	bool as_json = verb_flag(&words, "--json");
+	autojson struct json *list = as_json ? json_new_array() : NULL;
+	autofree char *text = NULL;
+	struct mounts_work m = { .really = verb_flag(&words, "--do"), .list = list };
 	struct err e = { 0 };
 	struct host *host;
 	int r;
@@ -229,6 +280,10 @@ static int run(const struct invocation *in)
 		return EXIT_FAILED;
 	r = work_alone(&m, host, &e);
 	host_free(host);
+	if (r == 0 && list) {
+		text = json_write(list, true);
+		puts(text);
+	}
 	if (r < 0) {
 		verb_failed(&e);
 		return r == -EBUSY ? EXIT_BUSY : EXIT_FAILED;
@@ -238,9 +293,10 @@ static int run(const struct invocation *in)
 
 const struct verb mounts_verb = {
 	.name = "mounts",
-	.option = "--do",
+	.option = "--do --json",
 	.summary = "what is mounted in each jail, and the verbs for work by hand",
-	.page = "Usage: webspaces [--config FILE] mounts [NAME] [bind|unbind|clean [--do]]\n"
+	.page = "Usage: webspaces [--config FILE] mounts [NAME] [bind|unbind|clean [--do]] "
+		"[--json]\n"
 		"\n"
 		"Shows each jail and its mounts: + mounted as it should be, - not, and what is "
 		"wrong:\n"

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/own.h"
 #include "agent/control.h"
+#include "agent/display.h"
 #include "agent/model/load.h"
 #include "agent/status.h"
 #include "agent/verb.h"
@@ -44,55 +46,204 @@ static const struct json *first_false(const struct json *webspace)
 	return pending;
 }
 
-static void print_line(const struct json *w)
-{
-	const struct json *c = first_false(w);
-	bool ready = json_bool(w, "ready", false);
+/* A list ------------------------------------------------------------------ */
 
-	printf("%-32s %-10s %s", text_of(w, "name"), text_of(w, "state"),
-	       ready ? "ready" : "not ready");
-	if (c && !ready)
-		printf(": %s %s%s%s", text_of(c, "type"), text_of(c, "reason"),
-		       *text_of(c, "message") ? ": " : "", text_of(c, "message"));
-	putchar('\n');
+static bool is_ready(const struct json *webspace)
+{
+	return json_bool(webspace, "ready", false);
 }
 
-static void print_conditions(const struct json *w)
+static bool is_state(const struct json *webspace, const char *state)
+{
+	return strcmp(text_of(webspace, "state"), state) == 0;
+}
+
+static void add_state(struct display *d, const struct json *w)
+{
+	display_add(d, is_state(w, "enabled") ? HUE_PLAIN : HUE_WARN, text_of(w, "state"));
+}
+
+static void print_line(struct display *d, const struct json *w, size_t names)
+{
+	const struct json *c = first_false(w);
+	autobuf struct buf why = { 0 };
+
+	display_add(d, HUE_STRONG, text_of(w, "name"));
+	display_to(d, names + 2);
+	add_state(d, w);
+	display_to(d, names + 13);
+	if (is_ready(w)) {
+		display_add(d, HUE_GOOD, "ready");
+	} else {
+		display_add(d, HUE_BAD, "not ready");
+		if (c)
+			buf_printf(&why, ": %s %s%s%s", text_of(c, "type"), text_of(c, "reason"),
+				   *text_of(c, "message") ? ": " : "", text_of(c, "message"));
+		display_cut(d, HUE_PLAIN, buf_text(&why));
+	}
+	display_line(d);
+}
+
+static size_t widest_name(const struct json *webspaces)
+{
+	size_t widest = 8;
+
+	for (size_t i = 0; i < json_count(webspaces); i++) {
+		size_t n = display_columns(text_of(json_at(webspaces, i), "name"));
+
+		widest = n > widest ? n : widest;
+	}
+	return widest < 32 ? widest : 32;
+}
+
+static void add_count(struct display *d, enum hue hue, size_t n, const char *what)
+{
+	if (n == 0)
+		return;
+	display_add(d, HUE_PLAIN, ", ");
+	display_printf(d, hue, "%zu %s", n, what);
+}
+
+static void print_summary(struct display *d, const struct json *webspaces)
+{
+	size_t n = json_count(webspaces), ready = 0, suspended = 0, disabled = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct json *w = json_at(webspaces, i);
+
+		ready += is_ready(w);
+		suspended += is_state(w, "suspended");
+		disabled += is_state(w, "disabled");
+	}
+	display_printf(d, HUE_PLAIN, "%zu webspace%s", n, n == 1 ? "" : "s");
+	add_count(d, HUE_BAD, n - ready, "not ready");
+	add_count(d, HUE_GOOD, ready, "ready");
+	add_count(d, HUE_WARN, suspended, "suspended");
+	add_count(d, HUE_WARN, disabled, "disabled");
+	display_line(d);
+}
+
+/* Those that somebody should look at come first. */
+static void print_list(struct display *d, const struct json *webspaces)
+{
+	size_t names = widest_name(webspaces);
+
+	for (int ready = 0; ready < 2; ready++)
+		for (size_t i = 0; i < json_count(webspaces); i++)
+			if (is_ready(json_at(webspaces, i)) == (ready == 1))
+				print_line(d, json_at(webspaces, i), names);
+	print_summary(d, webspaces);
+}
+
+/* One webspace -------------------------------------------------------------- */
+
+static void add_since(struct display *d, const struct json *c)
+{
+	char age[24];
+	time_t since = clock_of_rfc3339(json_text(c, "since"));
+
+	if (since)
+		display_printf(d, HUE_DIM, "for %s", display_age(since, clock_wall(), age));
+}
+
+#define COLUMN_REASON  15
+#define COLUMN_SINCE   34
+#define COLUMN_MESSAGE 4
+
+static void print_condition(struct display *d, const struct json *c)
+{
+	bool holds = strcmp(text_of(c, "status"), "True") == 0,
+	     fails = strcmp(text_of(c, "status"), "False") == 0;
+	enum hue hue = holds ? HUE_GOOD : fails ? HUE_BAD : HUE_DIM;
+
+	display_add(d, hue, holds ? "+ " : fails ? "- " : ". ");
+	display_add(d, HUE_PLAIN, text_of(c, "type"));
+	display_to(d, COLUMN_REASON);
+	display_add(d, hue, text_of(c, "reason"));
+	display_to(d, COLUMN_SINCE);
+	add_since(d, c);
+	display_line(d);
+	if (!*text_of(c, "message"))
+		return;
+	display_to(d, COLUMN_MESSAGE);
+	display_wrap(d, HUE_PLAIN, COLUMN_MESSAGE, text_of(c, "message"));
+	display_line(d);
+}
+
+static void print_page(struct display *d, const struct json *w)
 {
 	const struct json *conditions = json_get(w, "conditions");
 
-	for (size_t i = 0; i < json_count(conditions); i++) {
-		const struct json *c = json_at(conditions, i);
-
-		printf("  %-12s %-8s %-16s since %s%s%s\n", text_of(c, "type"),
-		       text_of(c, "status"), text_of(c, "reason"), text_of(c, "since"),
-		       *text_of(c, "message") ? "  " : "", text_of(c, "message"));
+	display_add(d, HUE_STRONG, text_of(w, "name"));
+	display_add(d, HUE_PLAIN, "  ");
+	add_state(d, w);
+	display_add(d, HUE_PLAIN, "  ");
+	display_add(d, is_ready(w) ? HUE_GOOD : HUE_BAD, is_ready(w) ? "ready" : "not ready");
+	display_line(d);
+	for (size_t i = 0; i < json_count(conditions); i++)
+		print_condition(d, json_at(conditions, i));
+	if (!is_ready(w)) {
+		display_printf(d, HUE_DIM, "webspaces doctor %s says what to do",
+			       text_of(w, "name"));
+		display_line(d);
 	}
 }
 
-static void print_host(const struct json *j, bool lives)
+/* The host ------------------------------------------------------------------ */
+
+static void print_rollback(struct display *d, const struct json *j)
 {
-	printf("generation %lld", (long long)json_number(j, "generation", 0));
-	if (json_text(j, "revision"))
-		printf(", revision %s", json_text(j, "revision"));
-	printf("%s\n", lives ? "" : "; NO AGENT RUNS, this is what the last one saw");
-	if (json_text(j, "problem"))
-		printf("problem: %s\n", json_text(j, "problem"));
-	if (json_number(j, "held", 0) > 0)
-		printf("%lld removals are held: see 'webspaces confirm --help'\n",
-		       (long long)json_number(j, "held", 0));
+	const struct json *back = json_get(j, "rollback");
+	time_t since = clock_of_rfc3339(json_text(back, "since"));
+	char age[24];
+
+	if (json_form(back) != JSON_IS_OBJECT)
+		return;
+	display_printf(d, HUE_WARN, "rolled back to generation %lld %s ago: ",
+		       (long long)json_number(back, "generation", 0),
+		       display_age(since, clock_wall(), age));
+	display_wrap(d, HUE_WARN, 0, text_of(back, "webspaces"));
+	display_line(d);
+	display_add(d, HUE_PLAIN, "held until a file changes, or 'webspaces rollback --release'");
+	display_line(d);
 }
 
-static void print_text(const struct json *j, bool lives, bool detailed)
+static void print_host(struct display *d, const struct json *j, bool lives)
+{
+	long long held = json_number(j, "held", 0);
+
+	if (!lives) {
+		display_add(d, HUE_BAD, "NO AGENT RUNS; this is what the last one saw");
+		display_line(d);
+	}
+	display_printf(d, HUE_DIM, "generation %lld%s%s",
+		       (long long)json_number(j, "generation", 0),
+		       json_text(j, "revision") ? ", revision " : "", text_of(j, "revision"));
+	display_line(d);
+	if (json_text(j, "problem")) {
+		display_add(d, HUE_BAD, "problem: ");
+		display_wrap(d, HUE_PLAIN, 0, json_text(j, "problem"));
+		display_line(d);
+	}
+	print_rollback(d, j);
+	if (held > 0) {
+		display_printf(d, HUE_WARN, "%lld removal%s held: see 'webspaces confirm --help'",
+			       held, held == 1 ? " is" : "s are");
+		display_line(d);
+	}
+}
+
+static void print_text(const struct json *j, bool lives, const char *name)
 {
 	const struct json *webspaces = json_get(j, "webspaces");
+	struct display d;
 
-	print_host(j, lives);
-	for (size_t i = 0; i < json_count(webspaces); i++) {
-		print_line(json_at(webspaces, i));
-		if (detailed)
-			print_conditions(json_at(webspaces, i));
-	}
+	display_open(&d, stdout);
+	print_host(&d, j, lives);
+	if (name)
+		print_page(&d, json_at(webspaces, 0));
+	else
+		print_list(&d, webspaces);
 }
 
 static bool all_ready(const struct json *j)
@@ -127,7 +278,7 @@ static int show(const struct host *host, const char *name, bool as_json)
 		text = json_write(j, true);
 		puts(text);
 	} else {
-		print_text(j, lives, name != NULL);
+		print_text(j, lives, name);
 	}
 	if (!lives)
 		return EXIT_NO_AGENT;
@@ -157,15 +308,21 @@ const struct verb status_verb = {
 	.summary = "what the agent last saw of each webspace",
 	.page = "Usage: webspaces [--config FILE] status [NAME] [--json]\n"
 		"\n"
-		"Without a name, a line for each webspace, with the first thing that is wrong. "
-		"With a\n"
-		"name, all its conditions: Loaded, Account, Directories, Mounts, Php, Sites,\n"
-		"Certificate; each True, False or Unknown, with a reason, a sentence, and since "
-		"when.\n"
+		"Without a name, a line for each webspace, those that are not ready first, with "
+		"the\n"
+		"first thing that is wrong. With a name, all its conditions: Loaded, Account,\n"
+		"Directories, Mounts, Php, Sites, Certificate; + holds, - does not, . is not "
+		"wanted or\n"
+		"not known yet; with a reason, for how long, and a sentence.\n"
 		"\n"
-		"    alice    enabled    ready\n"
 		"    bob      enabled    not ready: Mounts SourceMissing: source /srv/media does "
 		"not exist\n"
+		"    alice    enabled    ready\n"
+		"    2 webspaces, 1 not ready, 1 ready\n"
+		"\n"
+		"A state is enabled, suspended (its sites answer with nginx.suspended), disabled, "
+		"going\n"
+		"(out of service), or unknown (no file of it has ever loaded).\n"
 		"\n"
 		"It reads files below run_dir/status, so it also answers when no agent runs, and\n"
 		"to others than root (who cannot see whether one runs).\n"

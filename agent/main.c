@@ -7,11 +7,18 @@
 #include "agent/verb.h"
 
 static const struct verb *const verbs[] = {
-	&run_verb,        &apply_verb,     &plan_verb,    &check_verb,    &status_verb,
-	&render_verb,     &certs_verb,     &options_verb, &metrics_verb,  &mounts_verb,
-	&enter_verb,      &access_verb,    &confirm_verb, &purge_verb,    &exec_php_verb,
-	&exec_nginx_verb, &namespace_verb, &reload_verb,  &make_key_verb, &acme_worker_verb,
+	&run_verb,        &apply_verb,    &plan_verb,        &check_verb,      &status_verb,
+	&render_verb,     &certs_verb,    &options_verb,     &metrics_verb,    &mounts_verb,
+	&enter_verb,      &access_verb,   &confirm_verb,     &rollback_verb,   &doctor_verb,
+	&completion_verb, &purge_verb,    &exec_php_verb,    &exec_nginx_verb, &namespace_verb,
+	&reload_verb,     &make_key_verb, &acme_worker_verb,
 };
+
+const struct verb *const *verb_all(size_t *ret_n)
+{
+	*ret_n = ELEMENTS(verbs);
+	return verbs;
+}
 
 static void print_overview(FILE *to)
 {
@@ -24,7 +31,7 @@ static void print_overview(FILE *to)
 	      to);
 	for (size_t i = 0; i < ELEMENTS(verbs); i++)
 		if (!verbs[i]->is_internal)
-			fprintf(to, "  %-9s %s\n", verbs[i]->name, verbs[i]->summary);
+			fprintf(to, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
 	fputs("\n"
 	      "  --config FILE  the host's file (preset " PRESET_CONFIG_FILE ")\n"
 	      "  --help         this page; after a command, that command's\n"
@@ -40,6 +47,17 @@ static const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
+/* Is it one of the words in the list, "--json --do"? */
+static bool is_word_of(const char *word, const char *list)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = list; (at = strstr(at, word)) != NULL; at += len)
+		if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+			return true;
+	return false;
+}
+
 static int run(const struct verb *verb, struct invocation *in)
 {
 	if (in->argc > 0 &&
@@ -49,7 +67,7 @@ static int run(const struct verb *verb, struct invocation *in)
 	}
 	if (verb->option)
 		for (int i = 0; i < in->argc; i++)
-			if (in->argv[i][0] == '-' && strcmp(in->argv[i], verb->option) != 0)
+			if (in->argv[i][0] == '-' && !is_word_of(in->argv[i], verb->option))
 				return verb_usage(in, "no option %s", in->argv[i]);
 	if (verb->needs_root && geteuid() != 0) {
 		fprintf(stderr, "webspaces: %s: needs root\n", verb->name);

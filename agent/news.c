@@ -7,6 +7,7 @@
  */
 #include "agent/news.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -277,4 +278,26 @@ void news_hardlinks(void)
 	    text[0] == '0')
 		log_warning(
 			"fs.protected_hardlinks is 0: set it to 1, as Debian does (sysctl.d(5))");
+}
+
+void news_rollback(const struct catalog *c, uint64_t *told)
+{
+	autobuf struct buf names = { 0 };
+	uint64_t now = catalog_rolled_back(c, NULL);
+
+	if (now == *told)
+		return;
+	if (now) {
+		catalog_rollback_names(c, &names);
+		log_entry(&(struct log_entry){ .level = LOG_WARNING, .id = ID_ROLLBACK },
+			  "rolled back to what was in force at generation %" PRIu64
+			  ": %s; held until a file changes, or 'webspaces rollback --release'",
+			  now, buf_text(&names));
+	} else {
+		log_entry(&(struct log_entry){ .level = LOG_NOTICE, .id = ID_ROLLBACK },
+			  "the rollback to generation %" PRIu64
+			  " is over: what files say is in force",
+			  *told);
+	}
+	*told = now;
 }

@@ -39,3 +39,6 @@ void news_host_file(const char *file, struct stat *known);
 void news_directory(const char *problem);
 /* Warns where the kernel lets users make hard links to files of others. */
 void news_hardlinks(void);
+
+/* Logs that what was in force earlier is so again, or no longer; *told: as of which generation, as was told last. */
+void news_rollback(const struct catalog *c, uint64_t *told);

@@ -234,6 +234,18 @@ void status_seen_all(struct status *s)
 	s->seen_all = true;
 }
 
+static struct json *rollback_json(const struct status_host *host)
+{
+	struct json *j = json_new_object();
+	char since[21];
+
+	clock_rfc3339(host->rolled_back_since, since);
+	json_put_number(j, "generation", (int64_t)host->rolled_back);
+	json_put_text(j, "since", since);
+	json_put_text(j, "webspaces", host->rolled_back_names);
+	return j;
+}
+
 bool status_was_ready(struct status *s, const struct webspace *webspace)
 {
 	autojson struct json *before = NULL;
@@ -253,6 +265,10 @@ static struct json *host_json(const struct status_host *host)
 	json_put_number(j, "generation", (int64_t)host->generation);
 	json_put_text(j, "revision", host->revision);
 	json_put_number(j, "held", (int64_t)host->held);
+	if (host->rolled_back)
+		json_put(j, "rollback", rollback_json(host));
+	else
+		json_put_text(j, "rollback", NULL);
 	json_put_text(j, "problem", host->problem);
 	return j;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "agent/base/err.h"
 #include "agent/model/host.h"
@@ -33,13 +34,15 @@ struct invocation {
 struct verb {
 	const char *name;
 	const char *summary;
-	const char *page; /* what --help prints */
-	const char
-		*option; /* the only one it knows, "": none, NULL: it looks at its words itself */
+	const char *page;   /* what --help prints */
+	const char *option; /* those it knows, "--json --do"; NULL: it looks at its words itself */
 	int (*run)(const struct invocation *in);
 	bool needs_root;
 	bool is_internal; /* not for people: not in the overview */
 };
+
+/* All there are (main.c). */
+const struct verb *const *verb_all(size_t *ret_n);
 
 /* "webspaces: …" on stderr. Each returns the exit code. */
 int verb_usage(const struct invocation *in, const char *format, ...)
@@ -55,4 +58,4 @@ bool verb_flag(struct invocation *in, const char *flag);
 extern const struct verb run_verb, apply_verb, plan_verb, check_verb, status_verb, render_verb,
 	options_verb, mounts_verb, enter_verb, access_verb, confirm_verb, purge_verb, exec_php_verb,
 	exec_nginx_verb, namespace_verb, reload_verb, make_key_verb, acme_worker_verb, certs_verb,
-	metrics_verb;
+	metrics_verb, rollback_verb, doctor_verb, completion_verb;

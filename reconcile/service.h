@@ -150,6 +150,8 @@ const char *unit_path(const struct unit *u, uint64_t generation, struct arena *a
 
 /* The next number, over all units of this state directory. */
 uint64_t generation_next(const struct host *host);
+/* The last one that was given, 0: none. */
+uint64_t generation_last(const struct host *host);
 
 /* What a service is to the pass. */
 struct service_config {

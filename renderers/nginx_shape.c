@@ -202,9 +202,15 @@ static int add_redirect(struct block *b)
 
 static int add_suspended(struct block *b)
 {
-	const struct value values[] = { { "STATUS", quote_number, b->host->nginx.suspended } };
+	const char *page = b->host->nginx.suspended_page;
+	const struct value values[] = {
+		{ "STATUS", quote_number, b->host->nginx.suspended },
+		{ "PAGE", quote_nginx, page },
+	};
 
-	return template_render("nginx_suspended", values, ELEMENTS(values), b->ret, b->e);
+	if (!*page)
+		return template_render("nginx_suspended", values, 1, b->ret, b->e);
+	return template_render("nginx_suspended_page", values, ELEMENTS(values), b->ret, b->e);
 }
 
 static int add_php(const struct block *b, struct buf *ret)

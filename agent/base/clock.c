@@ -22,3 +22,11 @@ void clock_rfc3339(time_t t, char ret[static 21])
 	if (strftime(ret, 21, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		ret[0] = '\0';
 }
+
+time_t clock_of_rfc3339(const char *text)
+{
+	struct tm tm = { 0 };
+	const char *end = text ? strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) : NULL;
+
+	return end && !*end ? timegm(&tm) : 0;
+}

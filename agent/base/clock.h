@@ -14,3 +14,5 @@ uint64_t clock_usec(void);
 time_t clock_wall(void);
 /* RFC 3339, UTC: "2026-11-21T10:15:00Z". ret has room for 21 bytes. */
 void clock_rfc3339(time_t t, char ret[static 21]);
+/* The other way round; 0: it is not one in this form. NULL is none. */
+time_t clock_of_rfc3339(const char *text);

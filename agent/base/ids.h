@@ -19,7 +19,9 @@
 	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0f" /* a CA's certificate cannot be had at the moment */
 #define ID_EXPIRING "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0e" /* a certificate ends soon */
 #define ID_FIGHT    "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a0b" /* somebody keeps undoing what we put back */
-#define ID_ASKED    "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a10" /* a file asks for something else than before */
+#define ID_ROLLBACK \
+	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a20" /* an admin went back to an earlier generation */
+#define ID_ASKED "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a10" /* a file asks for something else than before */
 #define ID_MISSED \
 	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a11" /* a file has gone; later it is certain, or it is back */
 #define ID_BACK "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a12" /* … it is */

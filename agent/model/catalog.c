@@ -23,6 +23,7 @@
 #include "agent/model/removal.h"
 #include "agent/model/restore.h"
 #include "agent/model/revision.h"
+#include "agent/model/rollback.h"
 #include "agent/model/trusted.h"
 
 /* looking -------------------------------------------------------------- */
@@ -35,6 +36,16 @@ static uint64_t stamp_of(const struct stat *st)
 	uint64_t h = option_hash_bytes(parts, sizeof(parts), OPTION_HASH_START);
 
 	return h ? h : 1;
+}
+
+static void miss(struct catalog *c, struct item *it, bool elsewhere, time_t now)
+{
+	if (rollback_needs_no_file(it))
+		return;
+	c->file_changed |= it->hash && !it->entry.absent_since;
+	if (!elsewhere)
+		item_set_exists(c, it, false);
+	item_set_absent(c, it, elsewhere, now);
 }
 
 static void take_text(struct catalog *c, struct item *it, const char *text, size_t len, time_t now)
@@ -56,9 +67,14 @@ static void take_text(struct catalog *c, struct item *it, const char *text, size
 	}
 	if (!host_has_placed(c->host, w)) {
 		webspace_free(w);
-		item_set_absent(c, it, true, now);
+		miss(c, it, true, now);
 		return;
 	}
+	c->file_changed = true;
+	if (!it->loaded || it->entry.rolled_back || it->loaded->fingerprint != w->fingerprint)
+		rollback_keep(c, it);
+	if (it->entry.rolled_back)
+		rollback_unpin(c, it);
 	it->hash = hash;
 	item_put_problem(c, it, NULL);
 	item_put_loaded(c, it, w);
@@ -82,8 +98,7 @@ static void look_at(struct catalog *c, int dir, const char *name, const struct s
 
 	r = load_read(dir, item_file(name, file), &text, &len, &e);
 	if (r == -ENOENT) {
-		item_set_exists(c, it, false);
-		item_set_absent(c, it, false, now);
+		miss(c, it, false, now);
 		return;
 	}
 	if (!it->exists && it->loaded)
@@ -187,6 +202,9 @@ static int end_look(struct catalog *c, int dir, time_t now, catalog_changed_fn *
 {
 	int r = 0;
 
+	if (c->rolled_back && c->file_changed)
+		rollback_end(c, now);
+	c->file_changed = false;
 	settle_removals(c, dir, now);
 	free(c->revision);
 	c->revision = revision_read(c->host->config_dir);
@@ -257,8 +275,7 @@ static void miss_unseen(struct catalog *c, time_t now)
 
 		if (it->round == c->round || (it->entry.absent_since && !it->exists))
 			continue;
-		item_set_exists(c, it, false);
-		item_set_absent(c, it, false, now);
+		miss(c, it, false, now);
 	}
 }
 
@@ -291,9 +308,12 @@ int catalog_look_all(struct catalog *c, time_t now, catalog_changed_fn *fn, void
 int catalog_open(const struct host *host, bool writable, struct catalog **ret, struct err *e)
 {
 	struct catalog *c = memory_new(sizeof(*c));
-	int r = good_open(host->state_dir, writable, &c->good, e);
+	int r = history_open(host->state_dir, writable, &c->history, e);
 
+	if (r >= 0)
+		r = good_open(host->state_dir, writable, &c->good, e);
 	if (r < 0) {
+		history_close(&c->history);
 		free(c);
 		return r;
 	}
@@ -303,6 +323,7 @@ int catalog_open(const struct host *host, bool writable, struct catalog **ret, s
 							       .affected = item_names_affected,
 							       .data = c });
 	catalog_restore(c);
+	rollback_restore(c);
 	*ret = c;
 	return 0;
 }
@@ -319,6 +340,7 @@ void catalog_close(struct catalog *c)
 	table_clear(&c->absent);
 	conflict_clear(&c->conflict);
 	pointers_clear(&c->touched);
+	rollback_close(c);
 	good_close(&c->good);
 	free(c->revision);
 	free(c);
@@ -388,6 +410,8 @@ void catalog_forget(struct catalog *c, const char *name)
 
 	if (!it || !it->entry.going)
 		return;
+	rollback_keep(c, it);
+	rollback_forget(c, name);
 	good_drop(&c->good, item_file(name, file));
 	c->absence_changed = true;
 	item_set_exists(c, it, false);
@@ -396,6 +420,19 @@ void catalog_forget(struct catalog *c, const char *name)
 		pointers_add(&c->forgotten, it);
 	else
 		item_free(it);
+}
+
+void catalog_generation(struct catalog *c, uint64_t newest)
+{
+	c->history.point = newest;
+}
+
+bool catalog_release(struct catalog *c, time_t now)
+{
+	if (!c->rolled_back)
+		return false;
+	rollback_end(c, now);
+	return true;
 }
 
 struct entry *catalog_get(const struct catalog *c, const char *name)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/table.h"
 #include "agent/model/host.h"
 #include "agent/model/load.h"
@@ -29,6 +30,7 @@ struct entry {
 	const struct webspace *webspace; /* in force; NULL: never loaded */
 	const char *problem; /* why the file as it is now does not load; NULL: it does */
 	const char *lost;    /* names it wants but another has, in a sentence; NULL: none */
+	bool rolled_back;    /* in force is what its file said earlier (catalog_roll_back) */
 	bool from_good;      /* in force is the last known good text, not the file */
 	bool elsewhere; /* `hosts` places it on other hosts: treated as absent, and not told if it never was here */
 	time_t absent_since; /* wall time of the first look that missed the file; 0: it is there */
@@ -66,6 +68,24 @@ size_t catalog_confirm(struct catalog *c, catalog_changed_fn *fn, void *data);
 int catalog_approve(struct catalog *c, struct err *e);
 /* When a removal in its grace time wants the next look, wall time; 0: none. */
 time_t catalog_next_look(const struct catalog *c);
+
+/*
+ * Which generation is the newest: changes that are found from now on come after it. Before
+ * it is told (0), nothing is kept to go back to.
+ */
+void catalog_generation(struct catalog *c, uint64_t newest);
+/*
+ * Back to what was in force as of this generation (0: before the last change of a file; it is set),
+ * held over restarts until a file changes. 1: done, told at the end of the next look; 0: nothing
+ * has changed since; -ENOENT: there is no such generation, or it is not known any more.
+ */
+int catalog_roll_back(struct catalog *c, uint64_t *generation, time_t now, struct err *e);
+/* What files say is in force again. False: it was. Told at the end of the next look. */
+bool catalog_release(struct catalog *c, time_t now);
+/* As of which generation, 0: it is as files say. ret_since may be NULL. */
+uint64_t catalog_rolled_back(const struct catalog *c, time_t *ret_since);
+/* Of whom: "alice, bob and 3 more". */
+void catalog_rollback_names(const struct catalog *c, struct buf *ret);
 
 /* The webspace's removal is done: forgets it and its good text. Nothing happens if it is not going (any more). */
 void catalog_forget(struct catalog *c, const char *name);

@@ -40,7 +40,8 @@ struct host {
 		struct text_list tls_protocols; /* of the listeners: "TLSv1.2", "TLSv1.3" */
 		/* names nobody has: "refuse" (444, handshake rejected) or a status like "404" */
 		const char *unknown;
-		const char *suspended; /* the status that suspended webspaces answer: "503" */
+		const char *suspended;      /* the status that suspended webspaces answer: "503" */
+		const char *suspended_page; /* a file of the admin's; "": a page of ours */
 	} nginx;
 
 	struct {

@@ -9,6 +9,7 @@
 #include "agent/model/catalog.h"
 #include "agent/model/conflict.h"
 #include "agent/model/good.h"
+#include "agent/model/history.h"
 #include "agent/model/names.h"
 
 struct item {
@@ -47,6 +48,11 @@ struct catalog {
 	bool telling;              /* in the callbacks */
 	bool denied_changed;
 	bool absence_changed; /* who is absent, since when, or held */
+	struct history history;
+	uint64_t rolled_back; /* as of which generation; 0: what files say is in force */
+	time_t rolled_back_since;
+	int held;          /* the directory of texts in force instead of files; -1: none */
+	bool file_changed; /* in this look */
 };
 
 void pointers_add(struct pointers *p, void *item);

@@ -115,6 +115,10 @@ const struct option options[] = {
 	{ HOST("nginx.suspended", text, nginx.suspended), .preset = "\"503\"",
 	  .check = value_error_status, .form = "status from 400 to 599",
 	  .meaning = "The status with which sites of suspended webspaces answer." },
+	{ HOST("nginx.suspended_page", text, nginx.suspended_page), .preset = "\"\"",
+	  .sample = "\"/etc/webspaces/suspended.html\"",
+	  .check = value_absolute_or_none, .form = "absolute path, or empty",
+	  .meaning = "The page (HTML) that goes with it; the web user must be able to read it. Empty: a short one of ours." },
 
 	{ HOST("metrics.file", text, metrics.file), .preset = "\"/var/lib/prometheus/node-exporter/webspaces.prom\"",
 	  .check = value_absolute_or_none, .form = "absolute path, or empty",

@@ -299,22 +299,35 @@ static uint64_t highest(int state)
 	return best;
 }
 
-uint64_t generation_next(const struct host *host)
+/* 0: none was given yet. */
+static uint64_t last_given(int state)
 {
-	autofd int state = path_open_dir(host->state_dir, NULL);
 	autofree char *text = NULL;
 	uint64_t n = 0;
 	size_t len;
 
-	if (state < 0)
-		return 1;
 	if (path_read(state, "generation", 64, &text, &len, NULL) >= 0) {
 		text[strcspn(text, "\n")] = '\0';
 		n = number_parse(text);
 	}
-	if (n == 0)
-		n = highest(state);
-	n++;
+	return n ? n : highest(state);
+}
+
+uint64_t generation_last(const struct host *host)
+{
+	autofd int state = path_open_dir(host->state_dir, NULL);
+
+	return state < 0 ? 0 : last_given(state);
+}
+
+uint64_t generation_next(const struct host *host)
+{
+	autofd int state = path_open_dir(host->state_dir, NULL);
+	uint64_t n;
+
+	if (state < 0)
+		return 1;
+	n = last_given(state) + 1;
 	(void)put_file(state, "generation", 0644, number_of(n).text, strlen(number_of(n).text),
 		       PUT_BATCH, NULL);
 	return n;

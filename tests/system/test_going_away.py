@@ -147,7 +147,7 @@ def test_the_only_file_is_held_until_it_is_confirmed(host):  # G5
     wait_for("held", lambda: held(host) == 1, 10)
     assert_stays_served(host, "alice")
     assert "1 file is gone at once (alice): nothing is removed until 'webspaces confirm'" in host.journal()
-    assert "1 removals are held" in host.command("status").stdout
+    assert "1 removal is held" in host.command("status").stdout
     answer = host.command("confirm")
     assert (answer.returncode, answer.stdout) == (0, "1 removal goes on\n")
     wait_for("alice is out of service", lambda: gone(host, "alice"), 10)
@@ -376,3 +376,19 @@ def test_what_apply_holds_goes_after_a_confirmation(host):  # G5
     assert host.command("confirm").stdout == "1 removal goes on with the next apply\n"
     assert host.command("apply").returncode == 0
     assert not served(host, "alice") and gone(host, "alice")
+
+
+def test_the_admin_says_with_which_page_and_status_the_suspended_answer(make_host):  # A7
+    host = make_host()
+    page = f"{host.root}/etc/gone $away.html"
+    with open(page, "w", encoding="utf-8") as file:
+        file.write("<h1>back in spring</h1>")
+    os.chmod(page, 0o644)
+    text = open(host.config, encoding="utf-8").read()
+    with open(host.config, "w", encoding="utf-8") as file:
+        file.write(text.replace("nginx = {", f'nginx = {{ suspended = "410"; suspended_page = "{page}";'))
+    host.start().add("alice", text='state = "suspended";')
+    answer = host.wait_answers("alice", "/any/where", https=True, status=410)
+    assert answer.text == "<h1>back in spring</h1>" and answer.headers["Content-Type"] == "text/html"
+    os.unlink(page)
+    assert host.wait_answers("alice", "/", https=True, status=410), "without its page it is suspended all the same"

@@ -50,6 +50,7 @@ def test_it_has_all_that_a_service_of_debian_has(members):
         /lib/systemd/system/webspaces-nginx.service /lib/systemd/system/webspaces-php@.service
         /lib/systemd/system/webspaces.slice /usr/lib/sysusers.d/webspaces.conf /usr/lib/tmpfiles.d/webspaces.conf
         /usr/lib/sysctl.d/30-webspaces.conf /usr/lib/systemd/catalog/webspaces.catalog
+        /usr/share/bash-completion/completions/webspaces
         /usr/share/man/man8/webspaces.8.gz /usr/share/man/man5/webspaces.conf.5.gz
         /usr/share/man/man7/webspaces-metrics.7.gz
         /usr/share/doc/webspaces/copyright /usr/share/doc/webspaces/changelog.gz /usr/share/doc/webspaces/README.Debian"""

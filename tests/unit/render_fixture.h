@@ -59,6 +59,7 @@ static const struct host fixture_host = {
 		   .http2 = true,
 		   .tls_protocols = LIST("TLSv1.2", "TLSv1.3"),
 		   .suspended = "503",
+		   .suspended_page = "",
 		   .unknown = "refuse" },
 	.php = { .shards = 8 },
 };
