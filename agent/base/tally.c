@@ -1,7 +1,7 @@
 /*
- * The span of a kind begins with its first entry and a new one when it is over, so two of
- * them may meet in any half minute: twice TALLY_FULL, times some twenty kinds, is far from
- * what journald allows.
+ * The span of a kind begins with its first entry and a new one when it is over, so four of
+ * them may meet in any half minute: four times TALLY_FULL, times some twenty kinds, is less
+ * than journald allows.
  */
 #include "agent/base/tally.h"
 

@@ -13,7 +13,7 @@
 #include "agent/base/buf.h"
 #include "agent/base/table.h"
 
-#define TALLY_SPAN_USEC UINT64_C(30000000)
+#define TALLY_SPAN_USEC UINT64_C(10000000)
 #define TALLY_FULL      100  /* told one by one in a span */
 #define TALLY_NAMES     1000 /* in one sum: an entry of the journal has at most 1,024 fields */
 

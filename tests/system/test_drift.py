@@ -334,13 +334,20 @@ def append(path):
         file.write("# somebody was here\n")
 
 
+def put_in_force(host, path, damage, daemon, name, see):
+    """… and the daemon has read it: were the next damage done to what it is about to read, it would fail."""
+    journal = Journal(host)
+    _, line, _ = put_back(host, path, hang_up(host, damage), daemon, name, see=see)
+    wait_for(f"{name} is in force", lambda: any(daemon in x and "is in force" in x for x in journal.lines()), 30)
+    host.wait_answers("alice", https=True)
+    return line
+
+
 @pytest.mark.parametrize("name", ["nginx.conf", "sites.conf", "maps.conf", "generation.conf"])
 @pytest.mark.parametrize("damage", [append, os.unlink], ids=["edited", "removed"])
 def test_generated_files_of_nginx_are_put_back(host, name, damage):  # G1
     path = os.path.join(host.state_dir, "nginx/current", name)
-    _, line, _ = put_back(host, path, hang_up(host, damage), "nginx", name, see=is_generated)
-    assert " → " in line
-    host.wait_answers("alice", https=True)
+    assert " → " in put_in_force(host, path, damage, "nginx", name, is_generated)
 
 
 @pytest.mark.parametrize("name", ["php-fpm.conf", "webspaces.ini"])
@@ -348,8 +355,7 @@ def test_generated_files_of_nginx_are_put_back(host, name, damage):  # G1
 def test_generated_files_of_php_are_put_back(host, name, damage):  # G1 B1
     line = sorted(host.masters())[0]
     path = os.path.join(host.state_dir, "php", line, "current", name)
-    put_back(host, path, hang_up(host, damage), "php", name, see=text_of)
-    host.wait_answers("alice", https=True)
+    put_in_force(host, path, damage, "php", name, text_of)
 
 
 def test_a_moved_link_to_the_generation_is_put_back(host):  # G7

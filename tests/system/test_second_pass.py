@@ -150,14 +150,20 @@ def test_a_look_that_is_due_writes_nothing(make_host):  # A2 D3 G1
     assert host.journal() == log
 
 
-def test_an_agent_with_nothing_to_do_sleeps(make_host):  # G1
-    host = converged(make_host, settings="reconcile = { full_pass_s = 3600; };")
+def calls_in(host, seconds):
     trace = Trace(host)
-    time.sleep(10)
-    calls = trace.end()
-    print(f"{len(calls)} system calls in 10 s without work")
-    assert sum(name.startswith("epoll") for name, _ in calls) <= 3
-    assert len(calls) <= 25
+    time.sleep(seconds)
+    return trace.end()
+
+
+def test_an_agent_with_nothing_to_do_sleeps(make_host):  # G1
+    """Once what follows from its start is over, of which a slow machine may see something yet."""
+    host = converged(make_host, settings="reconcile = { full_pass_s = 3600; };")
+    for calls in (calls_in(host, 10) for _ in range(3)):
+        print(f"{len(calls)} system calls in 10 s without work")
+        if sum(name.startswith("epoll") for name, _ in calls) <= 3 and len(calls) <= 25:
+            return
+    pytest.fail(f"it does not sleep: {calls}")
 
 
 def test_the_second_apply_changes_nothing(make_host):  # G1 G2
