@@ -9,6 +9,7 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/control.h"
+#include "agent/model/history.h"
 #include "agent/model/load.h"
 #include "agent/model/names.h"
 #include "agent/verb.h"
@@ -64,6 +65,17 @@ static bool asked_and_confirmed(const struct host *host, const char *name)
 	return strcmp(answer, name) == 0;
 }
 
+static int forget(const struct host *host, const char *name, struct err *e)
+{
+	struct history history;
+	int r = history_open(host->state_dir, false, &history, e);
+
+	if (r == 0)
+		r = history_forget(&history, name, e);
+	history_close(&history);
+	return r;
+}
+
 static int run(const struct invocation *in)
 {
 	struct invocation words = *in;
@@ -82,6 +94,8 @@ static int run(const struct invocation *in)
 		r = err_set(&e, ECANCELED, "nothing was purged");
 	if (r == 0)
 		r = purge(host, words.argv[0], &e);
+	if (r == 0)
+		r = forget(host, words.argv[0], &e);
 	if (r == 0)
 		printf("nothing is left of %s\n", words.argv[0]);
 	host_free(host);

@@ -195,6 +195,24 @@ int history_keep(struct history *h, const char *name, int dir, struct err *e)
 					  : err_sys(e, "keep the former %s", file);
 }
 
+int history_forget(const struct history *h, const char *name, struct err *e)
+{
+	autodir DIR *d = list_open(h->dir, ".");
+	char file[NAME_FILE_MAX + 8];
+	int r = 0;
+
+	for (struct dirent *it; r == 0 && d && (it = readdir(d)) != NULL;) {
+		autofd int point =
+			openat(h->dir, it->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		for (int is_new = 0; r == 0 && point >= 0 && is_new < 2; is_new++)
+			if (unlinkat(point, history_file(name, is_new, file), 0) < 0 &&
+			    errno != ENOENT)
+				r = err_sys(e, "history/%s/%s", it->d_name, file);
+	}
+	return r;
+}
+
 /* One webspace's text from this point on; whatever `to` has of it came from a later one. */
 static int link_one(int from, int to, const char *file, const char *name, struct table *found,
 		    struct err *e)

@@ -31,6 +31,8 @@ void history_close(struct history *h);
 
 /* The webspace is about to have another text. dir/name.conf is the one it has; if that is not there, it is new. */
 int history_keep(struct history *h, const char *name, int dir, struct err *e);
+/* Nothing is left of the webspace at any point: going back does not bring it back. */
+int history_forget(const struct history *h, const char *name, struct err *e);
 /* How that is called: "alice.conf", "alice.new". */
 const char *history_file(const char *name, bool is_new, char ret[static NAME_FILE_MAX + 8]);
 /* The name, if the file is called so. */

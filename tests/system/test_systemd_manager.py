@@ -76,17 +76,24 @@ class Machine(systemd_root.Container):
 class Probe:
     def __init__(self, machine):
         self.process = machine.start(
-            ["/opt/manager_probe"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
-        self.said = self.process.stdout.readline().strip()
+            ["/opt/manager_probe"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.heard = b""
+        self.said = self.hear()
 
     def tell(self, line):
-        self.process.stdin.write(line + "\n")
+        self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
         return self.hear()
 
     def hear(self, seconds=20):
-        assert select.select([self.process.stdout], [], [], seconds)[0], "nothing is said"
-        return self.process.stdout.readline().strip()
+        """The next line; several may come at once."""
+        while b"\n" not in self.heard:
+            assert select.select([self.process.stdout], [], [], seconds)[0], "nothing is said"
+            more = os.read(self.process.stdout.fileno(), 4096)
+            assert more, "it has ended"
+            self.heard += more
+        line, _, self.heard = self.heard.partition(b"\n")
+        return line.decode().strip()
 
     def pid(self, unit, seconds=10):
         until = time.monotonic() + seconds
