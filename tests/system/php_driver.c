@@ -182,7 +182,8 @@ static void obey(char *line)
 	char *words = line;
 	const char *verb = strsep(&words, " ");
 
-	t.was_idle = false;
+	/* A question changes nothing: no other word follows that it is idle again. */
+	t.was_idle &= strcmp(verb, "masters") == 0;
 	if (strcmp(verb, "serve") == 0)
 		serve(words);
 	else if (strcmp(verb, "withdraw") == 0)

@@ -285,7 +285,7 @@ def test_added_names_are_ordered_at_once_and_the_old_certificate_is_served_meanw
     certified(host, name)
     old = host.served(f"{name}.test")
     ca.forget_requests()
-    rule = ca.on("finalize", delay(1))
+    rule = ca.on("finalize", delay(4))
     host.drop(name, one(f"{name}.test", f"www.{name}.test"))
     wait_for("it is ordered", lambda: rule.fired, 10)
     wait_for("www is served", lambda: served_quietly(host, f"www.{name}.test") == old, 5, 0.02)

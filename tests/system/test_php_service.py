@@ -75,8 +75,8 @@ class Driver:
         raise AssertionError(f"nothing like it within {seconds} s; last: {self.lines[-5:]}")
 
     def settle(self, *lines, seconds=30):
-        for line in lines:
-            self.tell(line)
+        """In one write, or it would be idle between two of them."""
+        self.tell("\n".join(lines))
         self.wait(lambda line: line.get("idle"), seconds)
 
     def masters(self):
