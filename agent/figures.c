@@ -5,38 +5,23 @@
 #include "agent/figures.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "agent/base/memory.h"
 
 /* "php 8.2-03" → "php": as many series as there are programs, not masters. */
 static struct daemon_figures *daemon_of(struct figures *f, const char *unit)
 {
 	char name[32];
-	struct daemon_figures *d;
 
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(unit, " "), unit);
-	d = table_get(&f->daemons, name);
-	if (!d) {
-		d = memory_new(sizeof(*d));
-		(void)table_set(&f->daemons, name, d);
-	}
-	return d;
+	return table_make(&f->daemons, name, sizeof(struct daemon_figures));
 }
 
 static void count_change(struct figures *f, const struct report *r)
 {
 	char name[32];
-	uint64_t *n;
 
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(r->resource, " "), r->resource);
-	n = table_get(&f->changes[r->change], name);
-	if (!n) {
-		n = memory_new(sizeof(*n));
-		(void)table_set(&f->changes[r->change], name, n);
-	}
-	++*n;
+	++*(uint64_t *)table_make(&f->changes[r->change], name, sizeof(uint64_t));
 }
 
 static void count_unit(struct figures *f, const struct report *r)
@@ -64,18 +49,9 @@ void figures_count(struct figures *f, const struct report *r)
 	f->quarantines += r->kind == REPORT_QUARANTINED;
 }
 
-static void clear_counts(struct table *t)
-{
-	struct table_entry *it;
-
-	table_each (t, it)
-		free(it->value);
-	table_clear(t);
-}
-
 void figures_clear(struct figures *f)
 {
-	clear_counts(&f->changes[CHANGE_INTENT]);
-	clear_counts(&f->changes[CHANGE_DRIFT]);
-	clear_counts(&f->daemons);
+	table_free_values(&f->changes[CHANGE_INTENT]);
+	table_free_values(&f->changes[CHANGE_DRIFT]);
+	table_free_values(&f->daemons);
 }

@@ -111,11 +111,7 @@ static void end_watches(struct homes *h, struct home *home)
 
 void homes_close(struct homes *h)
 {
-	struct table_entry *it;
-
-	table_each (&h->homes, it)
-		free(it->value);
-	table_clear(&h->homes);
+	table_free_values(&h->homes);
 	free(h->watches);
 	inotify_unshare(h->root_wd);
 	*h = (struct homes){ .root_wd = -1 };

@@ -270,9 +270,5 @@ int limits_write(struct limits *l, int dir, time_t now, struct err *e)
 
 void limits_clear(struct limits *l)
 {
-	struct table_entry *it;
-
-	table_each (&l->buckets, it)
-		free(it->value);
-	table_clear(&l->buckets);
+	table_free_values(&l->buckets);
 }

@@ -124,6 +124,26 @@ void table_clear(struct table *t)
 	*t = (struct table){ 0 };
 }
 
+void *table_make(struct table *t, const char *key, size_t size)
+{
+	void *value = table_get(t, key);
+
+	if (!value) {
+		value = memory_new(size);
+		(void)table_set(t, key, value);
+	}
+	return value;
+}
+
+void table_free_values(struct table *t)
+{
+	struct table_entry *it;
+
+	table_each (t, it)
+		free(it->value);
+	table_clear(t);
+}
+
 struct table_entry *table_next(const struct table *t, size_t *cursor)
 {
 	while (*cursor < t->n_entries) {

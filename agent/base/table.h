@@ -29,6 +29,10 @@ void *table_set(struct table *t, const char *key, void *value);
 /* Removes it and returns the value that was there, or NULL. Safe for the entry at hand in table_each. */
 void *table_take(struct table *t, const char *key);
 void table_clear(struct table *t);
+/* The value; where there is none, that many zero bytes are put there, the caller's to free(3). */
+void *table_make(struct table *t, const char *key, size_t size);
+/* Frees the values, plain memory as of table_make, and clears it. */
+void table_free_values(struct table *t);
 
 /* The next entry at or after *cursor (start with 0), or NULL; *cursor moves on. */
 struct table_entry *table_next(const struct table *t, size_t *cursor);

@@ -22,14 +22,10 @@ struct kind {
 
 static void kind_reset(struct kind *k)
 {
-	struct table_entry *it;
-
 	k->counted = 0;
 	free(take_ptr(k->like));
 	table_clear(&k->webspaces);
-	table_each (&k->resources, it)
-		free(it->value);
-	table_clear(&k->resources);
+	table_free_values(&k->resources);
 }
 
 static struct kind *kind_of(struct tally *t, const char *name, uint64_t now_usec)
@@ -46,8 +42,6 @@ static struct kind *kind_of(struct tally *t, const char *name, uint64_t now_usec
 
 static void count(struct kind *k, const struct tally_entry *entry)
 {
-	size_t *n;
-
 	if (k->counted++ == 0) {
 		k->like = memory_dup(entry->message);
 		k->level = entry->level;
@@ -57,14 +51,8 @@ static void count(struct kind *k, const struct tally_entry *entry)
 		k->level = entry->level;
 	if (entry->webspace)
 		(void)table_set(&k->webspaces, entry->webspace, k);
-	if (!entry->resource)
-		return;
-	n = table_get(&k->resources, entry->resource);
-	if (!n) {
-		n = memory_new(sizeof(*n));
-		(void)table_set(&k->resources, entry->resource, n);
-	}
-	++*n;
+	if (entry->resource)
+		++*(size_t *)table_make(&k->resources, entry->resource, sizeof(size_t));
 }
 
 bool tally_admits(struct tally *t, const struct tally_entry *entry, uint64_t now_usec)

@@ -28,12 +28,8 @@ static void texts_free(struct texts *t)
 /* Adds the text to the list at key, once. */
 static void texts_add(struct table *table, const char *key, const char *text)
 {
-	struct texts *t = table_get(table, key);
+	struct texts *t = table_make(table, key, sizeof(*t));
 
-	if (!t) {
-		t = memory_new(sizeof(*t));
-		table_set(table, key, t);
-	}
 	for (size_t i = 0; i < t->count; i++)
 		if (strcmp(t->items[i], text) == 0)
 			return;

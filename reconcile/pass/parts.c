@@ -159,9 +159,7 @@ void parts_close(struct reconcile *r)
 	table_each (&r->subjects, it)
 		progress_free(it->value);
 	table_clear(&r->subjects);
-	table_each (&r->told_faults, it)
-		free(it->value);
-	table_clear(&r->told_faults);
+	table_free_values(&r->told_faults);
 	schedule_close(r);
 	arena_clear(&r->arena);
 }

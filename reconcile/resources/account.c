@@ -110,22 +110,13 @@ static int account_open(struct world *w, void **state, struct err *e)
 	return 0;
 }
 
-static void chosen_clear(struct account_state *s)
-{
-	struct table_entry *it;
-
-	table_each (&s->chosen, it)
-		free(it->value);
-	table_clear(&s->chosen);
-}
-
 static void account_close(void *state)
 {
 	struct account_state *s = state;
 
 	if (!s)
 		return;
-	chosen_clear(s);
+	table_free_values(&s->chosen);
 	ledger_free(s->ledger);
 	free(s);
 }
@@ -138,7 +129,7 @@ static int account_prepare(struct world *w, void *state, const struct webspace *
 	(void)slice;
 	(void)n;
 	if (s->chosen.count)
-		chosen_clear(s);
+		table_free_values(&s->chosen);
 	return accounts_refresh(w->accounts, e);
 }
 

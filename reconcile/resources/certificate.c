@@ -40,11 +40,8 @@ static int certificate_open(struct world *w, void **state, struct err *e)
 static void certificate_close(void *state)
 {
 	struct state *s = state;
-	struct table_entry *it;
 
-	table_each (&s->seen, it)
-		free(it->value);
-	table_clear(&s->seen);
+	table_free_values(&s->seen);
 	free(s);
 }
 

@@ -71,16 +71,13 @@ static int directory_open(struct world *w, void **state, struct err *e)
 static void directory_close(void *state)
 {
 	struct directories *d = state;
-	const struct table_entry *it;
 
 	if (!d)
 		return;
 	home_close(&d->home);
 	arena_clear(&d->arena);
 	table_clear(&d->settled);
-	table_each (&d->marks, it)
-		free(it->value);
-	table_clear(&d->marks);
+	table_free_values(&d->marks);
 	membership_free(d->membership);
 	if (d->outside >= 0)
 		close(d->outside);
@@ -171,13 +168,12 @@ static void directory_desire(struct world *w, void *state, const struct webspace
 
 static uint64_t *mark_at(struct directories *d, const char *name, size_t slot)
 {
-	uint64_t *marks = slot ? table_get(&d->marks, name) : NULL;
+	uint64_t *marks;
 
-	if (slot && !marks) {
-		marks = memory_new(skeleton_count * sizeof *marks);
-		(void)table_set(&d->marks, name, marks);
-	}
-	return marks ? &marks[slot - 1] : NULL;
+	if (!slot)
+		return NULL;
+	marks = table_make(&d->marks, name, skeleton_count * sizeof *marks);
+	return &marks[slot - 1];
 }
 
 static void observe_place(struct world *w, struct directories *d, const struct place *place,

@@ -131,12 +131,9 @@ static void make_user(struct acme_service *s)
 static void acme_service_close(void *service)
 {
 	struct acme_service *s = service;
-	struct table_entry *it;
 
 	acme_close(s->acme);
-	table_each (&s->told, it)
-		free(it->value);
-	table_clear(&s->told);
+	table_free_values(&s->told);
 	free(s);
 }
 

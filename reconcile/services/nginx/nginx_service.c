@@ -235,14 +235,11 @@ static int unit_make(struct nginx *n, struct err *e)
 static void nginx_close(void *service)
 {
 	struct nginx *n = service;
-	struct table_entry *it;
 
 	if (n->unit)
 		unit_close(n->unit);
 	nginx_daemon_close(n->daemon);
-	table_each (&n->made_of, it)
-		free(it->value);
-	table_clear(&n->made_of);
+	table_free_values(&n->made_of);
 	free(n->fault);
 	free(n);
 }
@@ -317,13 +314,7 @@ static bool is_made_of(struct nginx *n, const char *name, uint64_t what)
 
 static void remember(struct nginx *n, const char *name, uint64_t what)
 {
-	uint64_t *known = table_get(&n->made_of, name);
-
-	if (!known) {
-		known = memory_new(sizeof(*known));
-		(void)table_set(&n->made_of, name, known);
-	}
-	*known = what;
+	*(uint64_t *)table_make(&n->made_of, name, sizeof(uint64_t)) = what;
 }
 
 static void leave(struct nginx *n, const char *name)
