@@ -115,12 +115,6 @@ static bool tell(struct patient *p, bool as_json)
 	return well;
 }
 
-static void nothing_told(struct entry *entry, void *data)
-{
-	(void)entry;
-	(void)data;
-}
-
 static int ask_agent(const struct host *host)
 {
 	autobuf struct buf message = { 0 };
@@ -142,7 +136,7 @@ static int examine(struct patient *p, bool as_json, bool *ret_well, struct err *
 	if (r == 0)
 		r = accounts_refresh(w.accounts, e);
 	if (r == 0) {
-		(void)catalog_look_all(p->catalog, clock_wall(), nothing_told, NULL, NULL);
+		(void)catalog_look_all(p->catalog, clock_wall(), NULL, NULL, NULL);
 		p->entry = catalog_get(p->catalog, p->name);
 		p->webspace = p->entry ? p->entry->webspace : NULL;
 		p->door = ask_agent(p->host);

@@ -26,12 +26,6 @@ struct mounts_work {
 	unsigned wrong;
 };
 
-static void ignore_change(struct entry *entry, void *data)
-{
-	(void)entry;
-	(void)data;
-}
-
 static bool is_action(const struct mounts_work *m, const char *action)
 {
 	return m->action && strcmp(m->action, action) == 0;
@@ -243,7 +237,7 @@ static int work_alone(struct mounts_work *m, const struct host *host, struct err
 	int r = m->action && lock < 0 ? lock : catalog_open(host, false, &m->catalog, e);
 
 	if (r == 0)
-		r = catalog_look_all(m->catalog, clock_wall(), ignore_change, NULL, e);
+		r = catalog_look_all(m->catalog, clock_wall(), NULL, NULL, e);
 	if (r == 0)
 		r = work(m, host, e);
 	catalog_close(m->catalog);

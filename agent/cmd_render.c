@@ -10,12 +10,6 @@
 #include "reconcile/services/render_alone.h"
 #include "reconcile/world.h"
 
-static void ignore_change(struct entry *entry, void *data)
-{
-	(void)entry;
-	(void)data;
-}
-
 static int render(const struct world *w, const struct webspace *webspace, const char *which,
 		  struct buf *ret, struct err *e)
 {
@@ -63,7 +57,7 @@ static int render_name(const struct host *host, const char *name, const char *wh
 	int code = catalog_open(host, false, &catalog, e);
 
 	if (code == 0)
-		code = catalog_look_all(catalog, clock_wall(), ignore_change, NULL, e);
+		code = catalog_look_all(catalog, clock_wall(), NULL, NULL, e);
 	if (code == 0)
 		code = find(catalog, name, &webspace, e);
 	if (code == 0)

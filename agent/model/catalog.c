@@ -183,7 +183,7 @@ static void tell(struct catalog *c, catalog_changed_fn *fn, void *data)
 	for (size_t i = 0; i < touched.count; i++)
 		settle_entry(c, touched.items[i]);
 	c->telling = true;
-	for (size_t i = 0; i < touched.count; i++)
+	for (size_t i = 0; fn && i < touched.count; i++)
 		fn(&((struct item *)touched.items[i])->entry, data);
 	c->telling = false;
 	for (size_t i = 0; i < touched.count; i++)

@@ -51,7 +51,7 @@ void catalog_close(struct catalog *c);
 /*
  * Called at the end of a look, once for each entry in which something changed: what is in force,
  * its problem, lost names, held, going. What was in force before lives until the last of these
- * calls of the look has returned, and no longer.
+ * calls of the look has returned, and no longer. NULL: nobody wants to know.
  */
 typedef void catalog_changed_fn(struct entry *entry, void *data);
 
