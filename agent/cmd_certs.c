@@ -144,12 +144,7 @@ static int ask(const struct host *host, const char *verb, const char *word)
 
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		err_set(&e, ESRCH, "no agent runs, and only it talks to CAs");
-	else if (r == 0 && !ok)
-		r = err_set(&e, EINVAL, "%s", buf_text(&message));
-	if (r < 0)
-		return verb_failed(&e);
-	printf("%s\n", buf_text(&message));
-	return EXIT_OK;
+	return verb_answered(r, ok, &message, &e);
 }
 
 struct action {

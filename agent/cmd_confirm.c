@@ -52,12 +52,7 @@ static int ask(const struct host *host, const char *word)
 
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return confirm_without_agent(host, word);
-	if (r == 0 && !ok)
-		r = err_set(&e, ESTALE, "%s", buf_text(&message));
-	if (r < 0)
-		return verb_failed(&e);
-	printf("%s\n", buf_text(&message));
-	return EXIT_OK;
+	return verb_answered(r, ok, &message, &e);
 }
 
 static int run(const struct invocation *in)

@@ -25,6 +25,14 @@ int verb_failed(const struct err *e)
 	return EXIT_FAILED;
 }
 
+int verb_answered(int r, bool ok, const struct buf *message, const struct err *e)
+{
+	if (r < 0)
+		return verb_failed(e);
+	fprintf(ok ? stdout : stderr, "%s%s\n", ok ? "" : "webspaces: ", buf_text(message));
+	return ok ? EXIT_OK : EXIT_FAILED;
+}
+
 struct host *verb_host(const struct invocation *in)
 {
 	struct problems problems = { 0 };

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/err.h"
 #include "agent/model/host.h"
 
@@ -48,6 +49,8 @@ const struct verb *const *verb_all(size_t *ret_n);
 int verb_usage(const struct invocation *in, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 int verb_failed(const struct err *e);
+/* What the agent answered (control_ask): its sentence, on stdout, or on stderr if it refused; e where r < 0. */
+int verb_answered(int r, bool ok, const struct buf *message, const struct err *e);
 
 /* The host's settings for this invocation, or NULL with the problems told on stderr. Owned by the caller. */
 struct host *verb_host(const struct invocation *in);
