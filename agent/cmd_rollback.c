@@ -19,21 +19,9 @@
 
 /* Listing ---------------------------------------------------------------- */
 
-static void print_names(const struct table *names)
-{
-	const struct table_entry *it;
-	size_t n = 0;
-
-	table_each (names, it)
-		if (n++ < NAMES_SHOWN)
-			printf("%s%s", n > 1 ? ", " : "", it->key);
-	if (n > NAMES_SHOWN)
-		printf(" and %zu more", n - NAMES_SHOWN);
-	putchar('\n');
-}
-
 static void print_point(const struct history *h, uint64_t point)
 {
+	autobuf struct buf changed = { 0 };
 	struct table names = { 0 };
 	time_t when = history_when(h, point);
 	struct tm tm;
@@ -42,8 +30,8 @@ static void print_point(const struct history *h, uint64_t point)
 	if (localtime_r(&when, &tm))
 		(void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
 	history_names(h, point, &names);
-	printf("%10" PRIu64 "  %-19s  ", point, text);
-	print_names(&names);
+	(void)table_list(&names, NAMES_SHOWN, &changed);
+	printf("%10" PRIu64 "  %-19s  %s\n", point, text, buf_text(&changed));
 	table_clear(&names);
 }
 
@@ -149,12 +137,7 @@ static int ask(const struct host *host, const char *verb, const char *word)
 
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		r = without_agent(host, verb, word, &ok, &message, &e);
-	if (r == 0 && !ok)
-		r = err_set(&e, EINVAL, "%s", buf_text(&message));
-	if (r < 0)
-		return verb_failed(&e);
-	printf("%s\n", buf_text(&message));
-	return EXIT_OK;
+	return verb_answered(r, ok, &message, &e);
 }
 
 static int run(const struct invocation *in)

@@ -152,17 +152,13 @@ static void list_resources(const struct table *resources, struct buf *b)
 	}
 }
 
-/* "bob, carol, dave and 7 more" */
 static void list_webspaces(const struct table *webspaces, struct buf *b)
 {
-	const struct table_entry *it;
-	size_t n = 0;
-
-	table_each (webspaces, it)
-		if (n++ < SUM_SHOWN)
-			buf_printf(b, "%s%s", n == 1 ? "; of " : ", ", it->key);
-	if (n > SUM_SHOWN)
-		buf_printf(b, " and %zu more webspaces", n - SUM_SHOWN);
+	if (webspaces->count == 0)
+		return;
+	buf_adds(b, "; of ");
+	if (table_list(webspaces, SUM_SHOWN, b) > 0)
+		buf_adds(b, " webspaces");
 }
 
 static void tell_sum(const struct tally_sum *sum, void *data)

@@ -144,6 +144,21 @@ void table_free_values(struct table *t)
 	table_clear(t);
 }
 
+size_t table_list(const struct table *t, size_t most, struct buf *ret)
+{
+	size_t n = 0, more = t->count > most ? t->count - most : 0;
+	const struct table_entry *it;
+
+	table_each (t, it) {
+		if (n++ == most)
+			break;
+		buf_printf(ret, "%s%s", n > 1 ? ", " : "", it->key);
+	}
+	if (more)
+		buf_printf(ret, " and %zu more", more);
+	return more;
+}
+
 struct table_entry *table_next(const struct table *t, size_t *cursor)
 {
 	while (*cursor < t->n_entries) {

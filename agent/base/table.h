@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include "agent/base/buf.h"
+
 struct table_entry {
 	char *key; /* NULL: removed */
 	void *value;
@@ -33,6 +35,9 @@ void table_clear(struct table *t);
 void *table_make(struct table *t, const char *key, size_t size);
 /* Frees the values, plain memory as of table_make, and clears it. */
 void table_free_values(struct table *t);
+
+/* Adds the keys for people: "alice, bob and 3 more", at most so many of them. Returns how many more. */
+size_t table_list(const struct table *t, size_t most, struct buf *ret);
 
 /* The next entry at or after *cursor (start with 0), or NULL; *cursor moves on. */
 struct table_entry *table_next(const struct table *t, size_t *cursor);

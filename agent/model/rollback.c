@@ -375,14 +375,16 @@ uint64_t catalog_rolled_back(const struct catalog *c, time_t *ret_since)
 void catalog_rollback_names(const struct catalog *c, struct buf *ret)
 {
 	const struct table_entry *te;
-	size_t n = 0;
+	struct table names = { 0 };
 
+	if (!c->rolled_back)
+		return; /* asked at each pass: not all items are gone through for nothing */
 	table_each (&c->items, te) {
-		const struct item *it = te->value;
+		struct item *it = te->value;
 
-		if (it->entry.rolled_back && n++ < NAMES_TOLD)
-			buf_printf(ret, "%s%s", n > 1 ? ", " : "", it->name);
+		if (it->entry.rolled_back)
+			(void)table_set(&names, it->name, it);
 	}
-	if (n > NAMES_TOLD)
-		buf_printf(ret, " and %zu more", n - NAMES_TOLD);
+	(void)table_list(&names, NAMES_TOLD, ret);
+	table_clear(&names);
 }
