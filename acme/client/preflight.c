@@ -6,8 +6,6 @@
  */
 #include "acme/client/preflight.h"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +14,7 @@
 
 #include "acme/client/reach.h"
 #include "acme/crypto/digest.h"
+#include "agent/base/address.h"
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
@@ -149,24 +148,11 @@ static void look_at_listeners(struct preflight *p, size_t name)
 static bool is_of_interface(const char *address)
 {
 	struct ifaddrs *all = NULL;
-	char text[INET6_ADDRSTRLEN];
-	bool found = false;
+	bool found;
 
 	if (getifaddrs(&all) < 0)
 		return false;
-	for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
-		const struct sockaddr *s = i->ifa_addr;
-		const void *raw =
-			!s ? NULL
-			: s->sa_family == AF_INET
-				? (const void *)&((const struct sockaddr_in *)s)->sin_addr
-			: s->sa_family == AF_INET6
-				? (const void *)&((const struct sockaddr_in6 *)s)->sin6_addr
-				: NULL;
-
-		found = raw && inet_ntop(s->sa_family, raw, text, sizeof text) &&
-			strcasecmp(text, address) == 0;
-	}
+	found = address_is_among(all, address);
 	freeifaddrs(all);
 	return found;
 }

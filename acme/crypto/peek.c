@@ -5,12 +5,13 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+
+#include "acme/crypto/openssl.h"
 
 #define PATIENCE_S 5
 
@@ -39,17 +40,14 @@ static void set_patience(BIO *bio)
 
 static void note_certificate(SSL *ssl, const char *name, struct peek *ret)
 {
-	X509 *c = SSL_get1_peer_certificate(ssl);
-	struct tm tm;
+	auto_of(X509_free) X509 *c = SSL_get1_peer_certificate(ssl);
 
 	if (!c)
 		return;
 	ret->covers = X509_check_host(c, name, 0, 0, NULL) == 1;
 	(void)X509_NAME_get_text_by_NID(X509_get_issuer_name(c), NID_commonName, ret->issuer,
 					sizeof(ret->issuer));
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(c), &tm) == 1)
-		ret->ends = timegm(&tm);
-	X509_free(c);
+	(void)openssl_time(X509_get0_notAfter(c), &ret->ends);
 }
 
 static int say_and_hear(BIO *bio, const char *address, const char *name, const char *path,

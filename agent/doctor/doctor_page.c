@@ -9,22 +9,12 @@
 
 #include "acme/client/reach.h"
 #include "acme/crypto/peek.h"
+#include "agent/base/address.h"
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
 #include "agent/doctor/doctor.h"
 
 /* Names ---------------------------------------------------------------------- */
-
-static bool address_text(const struct sockaddr *s, char ret[static INET6_ADDRSTRLEN])
-{
-	const void *raw = NULL;
-
-	if (s && s->sa_family == AF_INET)
-		raw = &((const struct sockaddr_in *)s)->sin_addr;
-	if (s && s->sa_family == AF_INET6)
-		raw = &((const struct sockaddr_in6 *)s)->sin6_addr;
-	return raw && inet_ntop(s->sa_family, raw, ret, INET6_ADDRSTRLEN);
-}
 
 /* Addresses that only have a meaning near us: RFC 1918, 6598, 3927, 4193, 4291, loopback. */
 static bool is_public(const struct sockaddr *s)
@@ -45,15 +35,10 @@ static bool is_public(const struct sockaddr *s)
 
 static bool is_ours(const struct host *h, const struct ifaddrs *all, const char *address)
 {
-	char text[INET6_ADDRSTRLEN];
-
 	for (size_t i = 0; i < h->acme.addresses.count; i++)
 		if (strcasecmp(h->acme.addresses.items[i], address) == 0)
 			return true;
-	for (const struct ifaddrs *i = all; i; i = i->ifa_next)
-		if (address_text(i->ifa_addr, text) && strcasecmp(text, address) == 0)
-			return true;
-	return false;
+	return address_is_among(all, address);
 }
 
 /* Behind NAT nobody here knows the address that names should lead to, unless acme.addresses says it. */

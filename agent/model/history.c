@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/base/memory.h"
+#include "agent/base/number.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/put.h"
@@ -59,26 +60,6 @@ bool history_name(const char *file, bool *ret_is_new, char ret[static NAME_FILE_
 		return false;
 	snprintf(as_conf, sizeof(as_conf), "%.*s.conf", (int)(len - 4), file);
 	return name_of_file(as_conf, ret);
-}
-
-struct number {
-	char text[24];
-};
-
-static struct number number_of(uint64_t n)
-{
-	struct number t;
-
-	snprintf(t.text, sizeof(t.text), "%" PRIu64, n);
-	return t;
-}
-
-/* 0: not a point. */
-static uint64_t number_parse(const char *text)
-{
-	size_t len = strspn(text, "0123456789");
-
-	return len == 0 || len > 18 || text[len] ? 0 : strtoull(text, NULL, 10);
 }
 
 static DIR *list_open(int dir, const char *name)

@@ -12,38 +12,12 @@
 #include <string.h>
 
 #include "agent/base/memory.h"
+#include "agent/base/number.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/put.h"
 
 #define FILE_MAX ((size_t)256 << 20) /* of one generated file, read back */
-
-struct number {
-	char text[24];
-};
-
-static struct number number_of(uint64_t n)
-{
-	struct number t;
-
-	snprintf(t.text, sizeof(t.text), "%" PRIu64, n);
-	return t;
-}
-
-/* 0: not a number as we write them. */
-static uint64_t number_parse(const char *text)
-{
-	uint64_t n = 0;
-
-	if (text[0] == '0' || strlen(text) > 18)
-		return 0;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
-			return 0;
-		n = n * 10 + (uint64_t)(*text - '0');
-	}
-	return n;
-}
 
 int generation_open(const struct host *host, const char *unit_dir, bool make, struct err *e)
 {
