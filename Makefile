@@ -169,15 +169,14 @@ cover:
 	@cd $B-cover && gcov -n $$(find obj -name '*.gcda') 2>/dev/null | \
 		awk "/^File/ { f=\$$2 } /^Lines/ && f ~ /\\.c/ && f !~ /tests/ { print \$$2, f }" | sort -t: -k2 -n
 
-# The manual of the files has its keys from the table that reads them.
-$B/webspaces.conf.5: packaging/man/webspaces.conf.5.in $B/webspaces
-	@$B/webspaces options --man > $B/options.man
-	sed -e '/^@OPTIONS@$$/{r $B/options.man' -e 'd}' $< > $@
-# … and that of the figures from the table that writes them.
-$B/webspaces-metrics.7: packaging/man/webspaces-metrics.7.in $B/webspaces
-	@$B/webspaces metrics --man > $B/metrics.man
-	sed -e '/^@METRICS@$$/{r $B/metrics.man' -e 'd}' $< > $@
-man: $B/webspaces.conf.5 $B/webspaces-metrics.7
+# The manual of the files has its keys from the table that reads them, that of the figures from the one that writes them.
+MANUALS := $B/webspaces.conf.5 $B/webspaces-metrics.7
+$B/webspaces.conf.5: TABLE := options
+$B/webspaces-metrics.7: TABLE := metrics
+$(MANUALS): $B/%: packaging/man/%.in $B/webspaces
+	@$B/webspaces $(TABLE) --man > $B/$(TABLE).man
+	sed -e '/^@TABLE@$$/{r $B/$(TABLE).man' -e 'd}' $< > $@
+man: $(MANUALS)
 
 # Completion is made from the usage lines of the commands' own pages.
 $B/webspaces.bash: $B/webspaces

@@ -334,6 +334,7 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 }
 
 /* Opening and closing ---------------------------------------------------- */
+
 static int open_watchers(struct agent *a, struct err *e)
 {
 	const struct host *host = a->config.host;

@@ -229,6 +229,15 @@ int status_flush(struct status *s, struct err *e)
 /* "@" cannot begin a webspace's name, so this file is never one's. */
 #define HOST_FILE "@agent.json"
 
+time_t status_told(const struct host *host)
+{
+	char dir[4096];
+	autofree char *path = memory_printf("%s/" HOST_FILE, status_dir(host, dir));
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_mtim.tv_sec : 0;
+}
+
 void status_seen_all(struct status *s)
 {
 	s->seen_all = true;

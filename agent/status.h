@@ -45,5 +45,7 @@ int status_forget(struct status *s, const char *name, struct err *e);
 /* Removes files of webspaces that are not in the table. */
 int status_sweep(struct status *s, const struct table *subjects, struct err *e);
 
+/* When an agent wrote down last how the host is; 0: never. */
+time_t status_told(const struct host *host);
 /* {"generation", "revision", "held", "problem", "webspaces": […]} from the files; name NULL: all. Owned by the caller. */
 int status_read(const struct host *host, const char *name, struct json **ret, struct err *e);

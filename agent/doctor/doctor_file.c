@@ -1,10 +1,6 @@
 /* The agent, and the file with what it says. */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
@@ -14,6 +10,7 @@
 #include "agent/doctor/doctor.h"
 #include "agent/model/load.h"
 #include "agent/model/trusted.h"
+#include "agent/status.h"
 
 const struct json *patient_condition(const struct patient *p, const char *type)
 {
@@ -40,18 +37,9 @@ bool patient_has(const struct patient *p, const char *type, const char *reason, 
 	return true;
 }
 
-/* When the agent wrote down last how the host is; 0: never. */
-static time_t last_seen(const struct host *h)
-{
-	autofree char *path = memory_printf("%s/status/@agent.json", h->run_dir);
-	struct stat st;
-
-	return stat(path, &st) == 0 ? st.st_mtim.tv_sec : 0;
-}
-
 enum found step_agent(struct patient *p, struct buf *said, struct buf *cure)
 {
-	time_t seen = last_seen(p->host);
+	time_t seen = status_told(p->host);
 	char age[24];
 
 	if (p->door == -EAGAIN) {

@@ -52,15 +52,19 @@ def serve(host, name, version):
     host.wait_ready(name)
 
 
+def all_at_one(host, *names):
+    for name in names:
+        host.drop(name)
+    host.wait_ready(*names)
+    for name in names:
+        versions(host, name)
+        serve(host, name, "one")
+
+
 @pytest.fixture
 def changed(host):
     """alice went from one to two to three, bob stays at one."""
-    for name in ("alice", "bob"):
-        host.drop(name)
-    host.wait_ready("alice", "bob")
-    for name in ("alice", "bob"):
-        versions(host, name)
-        serve(host, name, "one")
+    all_at_one(host, "alice", "bob")
     for version in ("two", "three"):
         serve(host, "alice", version)
     return host
@@ -132,12 +136,7 @@ def test_a_file_that_changed_while_no_agent_ran_ends_it(changed):  # G7
 
 def test_a_generation_is_the_whole_hosts(host):  # G7
     """New webspaces are as if disabled, changed ones as they were, removed ones there again; data stays."""
-    for name in ("alice", "carol"):
-        host.drop(name)
-    host.wait_ready("alice", "carol")
-    for name in ("alice", "carol"):
-        versions(host, name)
-        serve(host, name, "one")
+    all_at_one(host, "alice", "carol")
     then = generation(host)
     host.add("dave")
     serve(host, "alice", "two")
@@ -157,12 +156,7 @@ def test_a_generation_is_the_whole_hosts(host):  # G7
 
 def test_a_removed_webspace_comes_back_and_goes_again(make_host):  # G7
     host = make_host(settings="reconcile = { removal_grace_s = 0; };").start()
-    for name in ("alice", "carol"):
-        host.drop(name)
-    host.wait_ready("alice", "carol")
-    for name in ("alice", "carol"):
-        versions(host, name)
-        serve(host, name, "one")
+    all_at_one(host, "alice", "carol")
     then = generation(host)
     host.remove("carol")
     wait_for("out of service", lambda: not host.status("carol"), 20)
