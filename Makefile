@@ -95,7 +95,7 @@ RUN_PACKAGES := nginx-light php-fpm php-cli php-curl iproute2 util-linux mount
 TEST_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3 python3-pytest acl strace curl wrk openssl \
 	libfcgi-bin mandoc systemd-container mmdebstrap diffutils git \
 	lintian prometheus php-soap pebble caddy uacme lego faketime bind9-dnsutils
-DEB_PACKAGES := debhelper dpkg-dev
+DEB_PACKAGES := build-essential debhelper dpkg-dev
 define install_packages
 	@if [ "$$(dpkg-query -W -f '$${db:Status-Abbrev}\n' $1 2>/dev/null | grep -c '^ii')" != "$(words $1)" ]; then \
 		apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
