@@ -75,9 +75,12 @@ struct unit_type {
 	void (*compose)(const struct unit *u, const char *dir,
 			const struct fragment *const *fragments, const char *const *names, size_t n,
 			struct unit_file files[UNIT_FILES]);
-	/* argv (and environment, may stay NULL) of the command that validates what lies in dir. Strings in the arena. */
-	void (*check)(const struct unit *u, const char *dir, struct arena *a,
-		      const char *const **ret_argv, const char *const **ret_env);
+	/*
+	 * argv (and environment, may stay NULL) of the command that validates what lies in dir.
+	 * Strings in the arena. < 0: nothing can be validated, by the host's fault.
+	 */
+	int (*check)(const struct unit *u, const char *dir, struct arena *a,
+		     const char *const **ret_argv, const char *const **ret_env, struct err *e);
 	/*
 	 * Begins to use the generation (`current` names it already). Returns at once. An errno
 	 * that only the host can have caused (-EADDRINUSE, -ENOSPC, -EMFILE, -EROFS … and
@@ -133,6 +136,8 @@ const struct table *unit_members(const struct unit *u); /* name → struct membe
 
 /* Publish if something is to be published, once nothing is in flight. dry: reports what would change. */
 void unit_publish(struct unit *u);
+/* What all share is other than before: publish, whether or not a member has changed. */
+void unit_force(struct unit *u);
 /* Compare files on disk with what we put there, and ask alive(): repairs both by publishing again. */
 void unit_look(struct unit *u);
 /* The daemon ended by itself: report it and start it again, with back-off. */
@@ -160,6 +165,7 @@ struct service_config {
 	struct manager *manager; /* NULL when dry */
 	struct accounts *accounts;
 	struct store *store;
+	struct world *world; /* for the record of what was made of the host's own; NULL: not kept */
 	const struct table *webspaces; /* all there are, by name: how many; NULL: not known */
 	const char *thumbprint;        /* of the account that answers http-01 here; "": none */
 	bool dry, one_shot;
@@ -211,3 +217,8 @@ extern const struct service_type php_service_type;
 int php_exec(const struct host *host, const char *id, struct err *e);
 /* Becomes nginx with the generation in force, for `webspaces exec-nginx`. Returns only if it cannot. */
 int nginx_exec(const struct host *host, struct err *e);
+/*
+ * Becomes the check of the host's own nginx with the generation in dir, or, with dir NULL, what
+ * prints its configuration without us (rehearsal.h), in mounts of its own. Returns only if it cannot.
+ */
+int nginx_rehearse(const struct host *host, const char *dir, struct err *e);

@@ -14,34 +14,14 @@
  * certificate browsers do): it gets what the host's own site says to anybody.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "agent/base/memory.h"
 #include "agent/base/own.h"
-#include "agent/base/table.h"
 #include "agent/model/names.h"
+#include "renderers/nginx_sections.h"
 #include "renderers/nginx_shape.h"
 #include "renderers/renderers.h"
 #include "renderers/template.h"
-
-const char *const nginx_file_names[NGINX_FILES] = { "nginx.conf", "maps.conf", "sites.conf" };
-
-enum nginx_file { FILE_MAIN, FILE_MAPS, FILE_SITES };
-
-/* Rows of maps, but for the first: lines "=SHAPE", each with the server_name lines of that shape. */
-enum nginx_section {
-	SECTION_SHAPES,
-	SECTION_SITES,
-	SECTION_USERS,
-	SECTION_SUBDIRS,
-	SECTION_HSTS,
-	SECTION_TLS,
-	SECTION_RSA,
-	SECTIONS,
-};
-_Static_assert(SECTIONS <= RENDER_SECTIONS, "a fragment has room for them");
 
 /* One site on its way into a fragment. */
 struct place {
@@ -200,204 +180,11 @@ int nginx_fragment(const struct host *host, const struct webspace *webspace,
 	return r;
 }
 
-/* Composing ----------------------------------------------------------- */
-
-/* All server_name lines of one shape. */
-struct group {
-	struct buf names;
-};
-
-static struct group *find_group(struct table *groups, const char *key)
-{
-	struct group *g = table_get(groups, key);
-
-	if (!g) {
-		g = memory_new(sizeof(*g));
-		table_set(groups, key, g);
-	}
-	return g;
-}
-
-/* Behind the line that begins at p. */
-static const char *next_line(const char *p, const char *end)
-{
-	const char *newline = memchr(p, '\n', (size_t)(end - p));
-
-	return newline ? newline + 1 : end;
-}
-
-/* Takes a section apart again: "=SHAPE\n", lines of names, "=SHAPE\n" … */
-static void collect(struct table *groups, struct buf *key, const struct text_view *view)
-{
-	const char *p = view->text, *end = p + view->len;
-
-	while (p < end && *p == '=') {
-		const char *names = next_line(p, end), *next = names;
-
-		while (next < end && *next != '=')
-			next = next_line(next, end);
-		buf_reset(key);
-		buf_add(key, p + 1, (size_t)(names - p) - 2);
-		buf_add(&find_group(groups, buf_text(key))->names, names, (size_t)(next - names));
-		p = next;
-	}
-}
-
-static void compose_sites(const struct host *host,
-			  const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
-			  struct buf *ret)
-{
-	struct table groups = { 0 };
-	autobuf struct buf key = { 0 };
-	struct table_entry *it;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		collect(&groups, &key, &sections[i][SECTION_SHAPES]);
-	table_each (&groups, it) {
-		struct shape_place place = shape_shared;
-		struct group *g = it->value;
-		struct nginx_shape shape;
-
-		place.names = buf_text(&g->names);
-		if (shape_read(it->key, &shape))
-			(void)shape_block(host, &shape, &place, ret, NULL);
-		buf_clear(&g->names);
-		free(g);
-	}
-	table_clear(&groups);
-}
-
-static const char *join(const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
-			enum nginx_section section, struct buf *ret)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		buf_add(ret, sections[i][section].text, sections[i][section].len);
-	return ret->len ? buf_text(ret) : NULL;
-}
-
-static int add_common(const struct nginx_facts *facts, struct buf *ret, struct err *e)
+int nginx_common(const struct nginx_facts *facts, struct buf *ret, struct err *e)
 {
 	const struct value values[] = { { "THUMBPRINT", quote_nginx, facts->thumbprint } };
 
 	return template_render("nginx_common", values, ELEMENTS(values), ret, e);
-}
-
-static void compose_maps(const struct nginx_facts *facts,
-			 const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
-			 struct buf *ret)
-{
-	struct buf rows[RENDER_SECTIONS] = { 0 };
-	autobuf struct buf common = { 0 };
-	size_t i;
-
-	(void)add_common(facts, &common, NULL);
-	const struct value values[] = {
-		{ "COMMON", quote_none, buf_text(&common) },
-		{ "SITES", quote_none, join(sections, n, SECTION_SITES, &rows[SECTION_SITES]) },
-		{ "USERS", quote_none, join(sections, n, SECTION_USERS, &rows[SECTION_USERS]) },
-		{ "SUBDIRS", quote_none,
-		  join(sections, n, SECTION_SUBDIRS, &rows[SECTION_SUBDIRS]) },
-		{ "HSTS", quote_none, join(sections, n, SECTION_HSTS, &rows[SECTION_HSTS]) },
-		{ "TLS", quote_none, join(sections, n, SECTION_TLS, &rows[SECTION_TLS]) },
-		{ "RSA", quote_none, join(sections, n, SECTION_RSA, &rows[SECTION_RSA]) },
-	};
-
-	(void)template_render("nginx_maps", values, ELEMENTS(values), ret, NULL);
-	for (i = 0; i < RENDER_SECTIONS; i++)
-		buf_clear(&rows[i]);
-}
-
-static size_t count_names(const struct text_view (*sections)[RENDER_SECTIONS], size_t n)
-{
-	size_t count = 0, i;
-
-	for (i = 0; i < n; i++) {
-		const char *p = sections[i][SECTION_SITES].text;
-		const char *end = p + sections[i][SECTION_SITES].len;
-
-		for (; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
-			count++;
-	}
-	return count;
-}
-
-static void compose_defaults(const struct host *host, struct buf *ret)
-{
-	struct nginx_shape shape = { .kind = SHAPE_REFUSE };
-	struct shape_place place = shape_shared;
-
-	if (host->nginx.http.count > 0)
-		(void)shape_block(host, &shape, &place, ret, NULL);
-	shape.tls = true;
-	if (host->nginx.https.count > 0)
-		(void)shape_block(host, &shape, &place, ret, NULL);
-}
-
-/*
- * Above 10,000 nginx starts to look for a size of its hash just below the largest
- * allowed, and not at the smallest that could do: four times the names is found at once.
- */
-#define HASH_MIN 16384
-
-/* Descriptors a worker has besides: a client, an upstream and a file for each connection. */
-#define FILES_SPARE 4096
-
-static const char *protocols(const struct text_list *list, struct arena *a)
-{
-	const char *all = list->count ? list->items[0] : "TLSv1.2 TLSv1.3";
-	size_t i;
-
-	for (i = 1; i < list->count; i++)
-		all = arena_printf(a, "%s %s", all, list->items[i]);
-	return all;
-}
-
-static void compose_main(const struct host *host, const char *dir, size_t names, struct buf *ret)
-{
-	autoarena struct arena a = { 0 };
-	autobuf struct buf defaults = { 0 };
-	unsigned workers = host->nginx.worker_processes,
-		 connections = host->nginx.worker_connections;
-	size_t hash = 4 * names > HASH_MIN ? 4 * names : HASH_MIN;
-	unsigned files = 3 * connections + FILES_SPARE;
-
-	compose_defaults(host, &defaults);
-	const struct value values[] = {
-		{ "WEB_USER", quote_word, host->web_user },
-		{ "WORKERS", quote_word, workers ? arena_printf(&a, "%u", workers) : "auto" },
-		{ "FILES", quote_number, arena_printf(&a, "%u", files) },
-		{ "RUN", quote_nginx_part, host->run_dir },
-		{ "LOG", quote_nginx_part, host->log_root },
-		{ "STATE", quote_nginx_part, host->state_dir },
-		{ "CONNECTIONS", quote_number, arena_printf(&a, "%u", connections) },
-		{ "NAMES_MAX", quote_number, arena_printf(&a, "%zu", hash) },
-		{ "PROTOCOLS", quote_none, protocols(&host->nginx.tls_protocols, &a) },
-		{ "DIR", quote_nginx_part, dir },
-		{ "DEFAULTS", quote_none, buf_text(&defaults) },
-	};
-
-	(void)template_render("nginx_main", values, ELEMENTS(values), ret, NULL);
-}
-
-void nginx_compose(const struct host *host, const struct nginx_facts *facts, const char *dir,
-		   const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
-		   struct buf files[static NGINX_FILES])
-{
-	compose_main(host, dir, count_names(sections, n), &files[FILE_MAIN]);
-	compose_maps(facts, sections, n, &files[FILE_MAPS]);
-	compose_sites(host, sections, n, &files[FILE_SITES]);
-}
-
-void nginx_generation_conf(uint64_t generation, struct buf *ret)
-{
-	char number[24];
-	const struct value values[] = { { "GENERATION", quote_number, number } };
-
-	snprintf(number, sizeof(number), "%" PRIu64, generation);
-	(void)template_render("nginx_generation", values, ELEMENTS(values), ret, NULL);
 }
 
 /* Alone --------------------------------------------------------------- */
@@ -434,7 +221,7 @@ int nginx_render_alone(const struct host *host, const struct nginx_facts *facts,
 		       struct buf *ret, struct err *e)
 {
 	autoarena struct arena a = { 0 };
-	int r = add_common(facts, ret, e);
+	int r = nginx_common(facts, ret, e);
 	size_t i;
 
 	for (i = 0; i < webspace->n_sites && r == 0; i++) {

@@ -159,20 +159,40 @@ struct block {
 	struct err *e;
 };
 
+/* Has a server of the host's this address too? */
+static bool is_shared(const struct block *b, size_t i)
+{
+	const struct nginx_around *a = b->place->around;
+
+	if (!a || i >= NGINX_ADDRESSES_MAX)
+		return false;
+	return (b->shape->tls ? a->https_shared : a->http_shared) >> i & 1;
+}
+
+/* An address speaks HTTP/2 as soon as one of its servers says so: where it is shared we do not. */
+static const char *tls_of(const struct block *b, bool shared)
+{
+	if (!b->shape->tls)
+		return "";
+	return b->host->nginx.http2 && !shared ? " ssl http2" : " ssl";
+}
+
 static int add_listen(struct block *b)
 {
 	const struct text_list *list = b->shape->tls ? &b->host->nginx.https : &b->host->nginx.http;
-	const char *tls = !b->shape->tls ? "" : b->host->nginx.http2 ? " ssl http2" : " ssl";
 	size_t i;
 	int r = 0;
 
 	for (i = 0; i < list->count && r == 0; i++) {
+		bool shared = is_shared(b, i);
 		const struct value values[] = {
 			{ "ADDRESS", quote_nginx, list->items[i] },
 			{ "DEFAULT", quote_none, b->place->names ? "" : " default_server" },
-			{ "TLS", quote_none, tls },
+			{ "TLS", quote_none, tls_of(b, shared) },
 		};
 
+		if (shared && !b->place->names)
+			continue;
 		r = template_render("nginx_listen", values, ELEMENTS(values), b->ret, b->e);
 	}
 	return r;
@@ -280,6 +300,8 @@ int shape_block(const struct host *host, const struct nginx_shape *shape,
 	bool site = shape->kind != SHAPE_REFUSE, tls = site && shape->tls;
 	int r = add_listen(&b);
 
+	if (r == 0 && listen.len == 0)
+		return 0;
 	b.ret = &body;
 	if (r == 0)
 		r = bodies[shape->kind](&b);
@@ -291,6 +313,7 @@ int shape_block(const struct host *host, const struct nginx_shape *shape,
 	const struct value values[] = {
 		{ "LISTEN", quote_none, buf_text(&listen) },
 		{ "NAMES", quote_none, place->names },
+		{ "SETTINGS", quote_nginx_part, place->settings },
 		{ "HOME", quote_nginx_part, site ? host->home_root : NULL },
 		{ "USER", place->quote, place->user },
 		{ "CERTS", quote_nginx_part, tls ? host->state_dir : NULL },

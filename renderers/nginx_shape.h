@@ -45,9 +45,11 @@ struct shape_place {
 	const char *user, *subdir, *hsts; /* hsts NULL: none */
 	const char *tls, *rsa; /* directories of certificates; where the shape has none, not read */
 	const char *names;     /* server_name lines; NULL: default server */
+	const struct nginx_around *around; /* the host's nginx; NULL: ours alone */
+	const char *settings;              /* where settings.conf lies; NULL: in http {} */
 };
 extern const struct shape_place shape_shared;
 
-/* Adds the server block. */
+/* Adds the server block; nothing where that is for unknown names and each of its addresses is shared. */
 int shape_block(const struct host *host, const struct nginx_shape *shape,
 		const struct shape_place *place, struct buf *ret, struct err *e);

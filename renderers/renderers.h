@@ -32,9 +32,32 @@ struct site_facts {
 
 /* nginx --------------------------------------------------------------- */
 
+/* Directives of http {} that can be said once. */
+enum nginx_size {
+	SIZE_NAMES_BUCKET, /* server_names_hash_bucket_size */
+	SIZE_NAMES_MAX,
+	SIZE_MAP_BUCKET, /* map_hash_bucket_size */
+	SIZE_MAP_MAX,
+	NGINX_SIZES,
+};
+extern const char *const nginx_size_names[NGINX_SIZES];
+
+/*
+ * The host's own nginx, of whose http {} we are a part (instance = "system"). shared: bit i for
+ * host->nginx.http.items[i] or https.items[i], which a server of the host's has too: its default
+ * server, and whether it speaks HTTP/2, are the host's affair. sizes: bit i for each that the host
+ * says itself.
+ */
+struct nginx_around {
+	uint64_t http_shared, https_shared;
+	unsigned sizes;
+};
+#define NGINX_ADDRESSES_MAX 64 /* bits of *_shared */
+
 /* Facts about the host that are not in its file. */
 struct nginx_facts {
 	const char *thumbprint; /* of the ACME account's key (RFC 7638), base64url; "": none */
+	const struct nginx_around *around; /* NULL: nginx is ours alone */
 };
 
 /* facts: one for each of webspace->sites. Adds to each section. -EINVAL: cannot be said safely. */
@@ -47,15 +70,18 @@ struct text_view {
 	size_t len;
 };
 
-#define NGINX_FILES 3
-extern const char
-	*const nginx_file_names[NGINX_FILES]; /* "nginx.conf", "maps.conf", "sites.conf" */
+#define NGINX_FILES 4
+/* "nginx.conf", "maps.conf", "sites.conf", "settings.conf" */
+extern const char *const nginx_file_names[NGINX_FILES];
 
 /*
  * sections[i][s]: section s of fragment i. dir: where the files will lie, for their includes.
  * The generation is not part of it: nginx reads it from dir/generation.conf, which the service
  * writes. An include of /etc/nginx/webspaces.d is the admin's. The caller makes
  * RUN_DIR/nginx (0700), RUN_DIR/http01, LOG_ROOT and STATE_DIR/nginx-temp.
+ *
+ * nginx.conf is a whole configuration or, with facts->around, a part of the host's http {}; only
+ * then there is a settings.conf, else its text is empty.
  *
  * http-01 is answered in every block, for every name: RUN_DIR/http01/.well-known/acme-challenge/TOKEN
  * if there is such a file, else TOKEN.THUMBPRINT.
@@ -66,6 +92,9 @@ void nginx_compose(const struct host *host, const struct nginx_facts *facts, con
 
 /* What dir/generation.conf has to say; it is there before `nginx -t` looks at dir. */
 void nginx_generation_conf(uint64_t generation, struct buf *ret);
+
+/* What the host's nginx is given to include: whatever generation STATE_DIR/nginx-system/current names. */
+void nginx_include_conf(const struct host *host, struct buf *ret);
 
 /* `render NAME nginx`: the effective configuration as if the webspace stood alone, with blocks of its own. */
 int nginx_render_alone(const struct host *host, const struct nginx_facts *facts,

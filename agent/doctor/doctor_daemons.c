@@ -14,6 +14,7 @@
 #include "agent/base/own.h"
 #include "agent/doctor/doctor.h"
 #include "reconcile/services/nginx/listener.h"
+#include "reconcile/services/nginx/nginx_instance.h"
 #include "reconcile/services/nginx/verify.h"
 #include "reconcile/services/php/php.h"
 #include "reconcile/units/generation.h"
@@ -131,7 +132,8 @@ static void heard(uint64_t generation, void *data)
 /* 0: nobody answers. */
 static uint64_t generation_served(const struct host *h)
 {
-	autofree char *path = memory_printf("%s/nginx/verify.sock", h->run_dir);
+	autofree char *path =
+		memory_printf("%s/nginx/%s", h->run_dir, nginx_instance_of(h)->socket);
 	uint64_t until = clock_usec() + PATIENCE;
 	struct answer a = { 0 };
 	struct loop *loop = NULL;
@@ -149,7 +151,7 @@ static uint64_t generation_served(const struct host *h)
 
 static uint64_t generation_published(const struct host *h)
 {
-	autofd int dir = generation_open(h, "nginx", false, NULL);
+	autofd int dir = generation_open(h, nginx_instance_of(h)->generations, false, NULL);
 
 	return generation_current(dir);
 }
@@ -169,19 +171,27 @@ static bool say_holder(const struct text_list *addresses, struct buf *said)
 
 static enum found nginx_is_dead(const struct patient *p, struct buf *said, struct buf *cure)
 {
-	if (say_holder(&p->host->nginx.http, said) || say_holder(&p->host->nginx.https, said)) {
+	bool is_ours = nginx_instance_of(p->host)->is_ours;
+
+	if (is_ours &&
+	    (say_holder(&p->host->nginx.http, said) || say_holder(&p->host->nginx.https, said))) {
 		buf_adds(cure, "stop that program (or move its sites into webspaces), or have ours "
 			       "served by it: nginx = { instance = \"system\"; } in "
 			       "webspaces.conf");
 		return FOUND_WRONG;
 	}
-	buf_adds(said, "nginx does not answer");
+	buf_adds(said,
+		 is_ours ? "nginx does not answer" : "the host's own nginx does not serve it");
 	if (json_text(patient_condition(p, "Sites"), "message"))
 		buf_printf(said, ": %s", json_text(patient_condition(p, "Sites"), "message"));
-	buf_printf(cure,
-		   "a running agent starts it: systemctl reload webspaces; its log is "
-		   "%s/nginx-error.log",
-		   p->host->log_root);
+	if (is_ours)
+		buf_printf(cure,
+			   "a running agent starts it: systemctl reload webspaces; its log is "
+			   "%s/nginx-error.log",
+			   p->host->log_root);
+	else
+		buf_adds(cure, "nginx -t says whether its configuration is right; systemctl start "
+			       "nginx, where it does not run; then systemctl reload webspaces");
 	return FOUND_WRONG;
 }
 
@@ -219,7 +229,8 @@ static void is_member(const char *name, struct fragment *fragment, void *data)
 
 enum found step_site(struct patient *p, struct buf *said, struct buf *cure)
 {
-	autofd int dir = generation_open(p->host, "nginx", false, NULL);
+	autofd int dir =
+		generation_open(p->host, nginx_instance_of(p->host)->generations, false, NULL);
 	size_t len = 0;
 	autofree char *text = generation_read(dir, generation_current(dir), MEMBERS_FILE, &len);
 	struct search s = { .name = p->name };

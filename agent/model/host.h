@@ -11,7 +11,7 @@
 
 enum manager_kind { MANAGER_AUTO, MANAGER_SYSTEMD, MANAGER_DIRECT };
 enum web_access { WEB_ACCESS_ACL, WEB_ACCESS_GROUP };
-enum nginx_instance { NGINX_OWN, NGINX_SYSTEM };
+enum nginx_kind { NGINX_OWN, NGINX_SYSTEM };
 enum acme_limits { LIMITS_AUTO, LIMITS_LETSENCRYPT, LIMITS_NONE };
 enum acme_preflight { PREFLIGHT_LOCAL, PREFLIGHT_STRICT, PREFLIGHT_OFF };
 
@@ -31,8 +31,9 @@ struct host {
 	} accounts;
 
 	struct {
-		enum nginx_instance instance;
+		enum nginx_kind instance;
 		const char *binary;
+		const char *main, *include;   /* files of the host's own nginx */
 		struct text_list http, https; /* "0.0.0.0:80", "[::]:80" */
 		unsigned worker_processes;    /* 0: auto */
 		unsigned worker_connections;

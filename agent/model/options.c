@@ -93,9 +93,16 @@ const struct option options[] = {
 
 	/* the host: nginx */
 	{ HOST("nginx.instance", word, nginx.instance), .preset = "\"own\"", .words = instances,
-	  .meaning = "own: an nginx beside the distribution's. system: one include file for the host's nginx." },
+	  .meaning = "own: an nginx beside the distribution's. system: the host's own serves the webspaces too, by one "
+		     "include file; it is reloaded, and never started or stopped." },
 	{ HOST("nginx.binary", text, nginx.binary), .preset = "\"/usr/sbin/nginx\"",
 	  .check = value_absolute, .form = "absolute path", .meaning = "The nginx to run." },
+	{ HOST("nginx.main", text, nginx.main), .preset = "\"/etc/nginx/nginx.conf\"",
+	  .check = value_absolute, .form = "absolute path",
+	  .meaning = "With instance = \"system\": the main file of the host's nginx." },
+	{ HOST("nginx.include", text, nginx.include), .preset = "\"/etc/nginx/conf.d/webspaces.conf\"",
+	  .check = value_absolute, .form = "absolute path",
+	  .meaning = "With instance = \"system\": the file to make for it, in a place that its http {} includes." },
 	{ HOST("nginx.http", list, nginx.http), .preset = "[\"0.0.0.0:80\", \"[::]:80\"]",
 	  .check = value_listen, .form = "ADDRESS:PORT", .meaning = "Where HTTP is listened for." },
 	{ HOST("nginx.https", list, nginx.https), .preset = "[\"0.0.0.0:443\", \"[::]:443\"]",

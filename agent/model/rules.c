@@ -59,8 +59,6 @@ static void check_listeners(const struct rules *r, const struct host *h)
 {
 	const struct text_list *http = &h->nginx.http, *https = &h->nginx.https;
 
-	if (h->nginx.instance == NGINX_SYSTEM)
-		broken(r, "nginx.instance", "\"system\" is not offered yet: only \"own\"");
 	if (http->count == 0)
 		broken(r, "nginx.http", "there is no address: ACME and redirects need HTTP");
 	if (has_twice(http))

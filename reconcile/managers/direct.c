@@ -42,6 +42,7 @@ struct direct_daemon {
 	void *data;
 	struct loop_source *source;
 	char *program;
+	bool foreign;
 	int log; /* -1: adopted */
 	off_t log_begin;
 };
@@ -82,7 +83,7 @@ static void daemon_free(struct direct_daemon *d)
 static void say_status(int status, char *ret, size_t size)
 {
 	if (status < 0)
-		snprintf(ret, size, "how is not known: another agent had started it");
+		snprintf(ret, size, "how is not known: it was not started by this agent");
 	else if (WIFSIGNALED(status))
 		snprintf(ret, size, "killed by signal %d (%s)", WTERMSIG(status),
 			 strsignal(WTERMSIG(status)));
@@ -127,7 +128,8 @@ static void on_end(int fd, uint32_t events, void *data)
 
 	(void)fd;
 	(void)events;
-	end_group(d);
+	if (!d->foreign)
+		end_group(d);
 	status = spawn_reap(&d->process);
 	say_status(status, how, sizeof(how));
 	say_complaint(d, complaint, sizeof(complaint));
@@ -149,6 +151,7 @@ static struct direct_daemon *follow(struct direct *m, const struct daemon_spec *
 	d->data = data;
 	d->process = *process;
 	d->program = memory_dup(spec->argv[0]);
+	d->foreign = spec->foreign;
 	d->log = -1;
 	d->source = loop_fd(m->loop, process->pidfd, EPOLLIN, on_end, d);
 	return d;
@@ -266,11 +269,11 @@ static int direct_adopt(void *manager, const struct daemon_spec *spec, daemon_en
 	struct direct_daemon *d;
 
 	/* A master and its agent were both killed: what the master left holds the sockets. */
-	if (pid > 0 && !process_runs(pid, spec->argv[0]))
+	if (pid > 0 && !spec->foreign && !process_runs(pid, spec->argv[0]))
 		(void)orphans_end(pid, spec->argv[0]);
 	/* Looked at after the descriptor was taken, and alive after that: it is this process. */
-	if (fd < 0 || !process_runs(pid, spec->argv[0]) || !title_has(pid, mark_of(spec->argv)) ||
-	    has_ended(fd))
+	if (fd < 0 || !process_runs(pid, spec->argv[0]) ||
+	    !(spec->foreign || title_has(pid, mark_of(spec->argv))) || has_ended(fd))
 		return err_set(e, ESRCH, "no process by %s", spec->pid_file ? spec->pid_file : "");
 	d = follow(manager, spec, &(struct spawned){ .pid = pid, .pidfd = take_fd(fd) }, ended,
 		   data);

@@ -70,6 +70,7 @@ static int services_open(struct reconcile *r, struct err *e)
 		.manager = r->has_manager ? &r->manager : NULL,
 		.accounts = r->world.accounts,
 		.store = r->world.store,
+		.world = &r->world,
 		.webspaces = &r->subjects,
 		.thumbprint = r->world.thumbprint,
 		.dry = r->config.dry,

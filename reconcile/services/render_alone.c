@@ -5,27 +5,16 @@
 
 #include "agent/base/own.h"
 #include "reconcile/services/php/php.h"
-#include "reconcile/site_certificate.h"
+#include "reconcile/services/site_facts.h"
 #include "renderers/renderers.h"
 
 int render_alone_nginx(const struct world *w, const struct webspace *webspace, struct buf *ret,
 		       struct err *e)
 {
 	const struct nginx_facts host = { .thumbprint = w->thumbprint };
-	struct site_facts *facts = arena_new(w->arena, webspace->n_sites * sizeof(*facts));
+	const struct site_facts *facts =
+		site_facts_gather(w->store, w->host, webspace, w->wall, w->arena);
 
-	for (size_t i = 0; i < webspace->n_sites; i++) {
-		struct site_certificate c = { 0 };
-
-		site_certificate_look(w->store, w->host, webspace, &webspace->sites[i], w->wall,
-				      &c);
-		facts[i] = (struct site_facts){
-			.certificate = c.installed,
-			.trusted = c.trusted,
-			.certificate_dir = c.dir[0] ? arena_dup(w->arena, c.dir) : NULL,
-			.rsa_dir = c.rsa_dir[0] ? arena_dup(w->arena, c.rsa_dir) : NULL,
-		};
-	}
 	return nginx_render_alone(w->host, &host, webspace, facts, ret, e);
 }
 

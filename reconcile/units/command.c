@@ -18,11 +18,12 @@
 #include "agent/base/spawn.h"
 
 #define OUTPUT_MAX 65536
+#define KEPT_MAX   (64u << 20)
 
 struct command {
 	struct spawned child;
 	int output;
-	bool late;
+	bool late, keep;
 	struct loop_source *ended, *deadline;
 	uint64_t seconds;
 	command_ended_fn *fn;
@@ -122,20 +123,36 @@ void command_complaint(const char *output, char *ret, size_t size)
 	snprintf(ret, size, "%.*s", (int)(best_len < size ? best_len : size - 1), best);
 }
 
+void command_keep_output(struct command *c)
+{
+	c->keep = true;
+}
+
+/* What it wrote, or the beginning of that, owned by the caller. */
+static char *read_output(const struct command *c, bool whole)
+{
+	off_t len = whole ? lseek(c->output, 0, SEEK_END) : OUTPUT_MAX;
+	size_t size = len < 0 ? 0 : len > KEPT_MAX ? KEPT_MAX : (size_t)len;
+	char *text = memory_new(size + 1);
+
+	if (pread(c->output, text, size, 0) < 0)
+		text[0] = '\0';
+	return text;
+}
+
 static void ended(int fd, uint32_t events, void *data)
 {
 	struct command *c = data;
 	command_ended_fn *fn = c->fn;
 	void *fn_data = c->data;
-	autofree char *output = memory_new(OUTPUT_MAX + 1);
 	char message[400];
 	int status = spawn_reap(&c->child);
 	int outcome = status < 0 ? status : !spawn_succeeded(status);
+	bool whole = c->keep && outcome == 0 && !c->late;
+	autofree char *output = read_output(c, whole);
 
 	(void)fd;
 	(void)events;
-	if (pread(c->output, output, OUTPUT_MAX, 0) < 0)
-		output[0] = '\0';
 	command_complaint(output, message, sizeof(message));
 	if (c->late) {
 		outcome = -ETIMEDOUT;
@@ -146,7 +163,7 @@ static void ended(int fd, uint32_t events, void *data)
 			 (unsigned)status);
 	}
 	command_free(c);
-	fn(outcome, message, fn_data);
+	fn(outcome, whole ? output : message, fn_data);
 }
 
 static void too_late(void *data)

@@ -22,6 +22,8 @@ typedef void command_ended_fn(int status, const char *message, void *data);
 int command_start(struct loop *l, const char *const *argv, const char *const *env,
 		  uint64_t deadline_usec, command_ended_fn *fn, void *data, struct command **ret,
 		  struct err *e);
+/* Where it succeeds, message is all it said and not only a complaint. */
+void command_keep_output(struct command *c);
 /* Kills it and forgets it; fn is not called. */
 void command_drop(struct command *c);
 

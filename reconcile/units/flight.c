@@ -196,8 +196,12 @@ static int check(struct unit *u, uint64_t generation, enum stage stage, struct e
 	autoarena struct arena a = { 0 };
 	const char *const *argv = NULL, *const *env = NULL;
 
+	int r;
+
 	u->flight.stage = stage;
-	u->config.type->check(u, unit_path(u, generation, &a), &a, &argv, &env);
+	r = u->config.type->check(u, unit_path(u, generation, &a), &a, &argv, &env, e);
+	if (r < 0)
+		return r;
 	return command_start(u->config.loop, argv, env, u->config.check_usec, check_ended, u,
 			     &u->flight.command, e);
 }
@@ -452,6 +456,8 @@ void flight_begin(struct unit *u)
 	struct flight *f = &u->flight;
 
 	u->dirty = false;
+	u->forced |= u->force_due;
+	u->force_due = false;
 	loop_timer_set(u->retry, UINT64_MAX);
 	f->begun_usec = clock_usec();
 	f->stage = STAGE_CHECK; /* callbacks from here on see a flight */

@@ -248,6 +248,12 @@ void unit_publish(struct unit *u)
 		flight_begin(u);
 }
 
+void unit_force(struct unit *u)
+{
+	u->force_due = true;
+	unit_publish(u);
+}
+
 static void tell_fault(struct unit *u, const char *text)
 {
 	uint64_t now = clock_usec();

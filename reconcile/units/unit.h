@@ -44,10 +44,11 @@ struct unit {
 	uint64_t in_force; /* `current` names it */
 	bool served;       /* … and the daemon was seen to serve it, by us */
 	bool known; /* members' good fragments are what it holds; false after a start until compared */
-	bool restored; /* members are what its own list says */
-	bool dirty;    /* asked to publish */
-	bool forced;   /* publish also without a change */
-	bool look_due; /* asked to look while in flight */
+	bool restored;  /* members are what its own list says */
+	bool dirty;     /* asked to publish */
+	bool forced;    /* publish also without a change */
+	bool force_due; /* … asked for while in flight */
+	bool look_due;  /* asked to look while in flight */
 	const char *file_names[UNIT_FILES];
 	struct generation_stamp stamp;
 	struct flight flight;

@@ -113,7 +113,7 @@ class Host:
 
     # Configuration --------------------------------------------------------
 
-    def configure(self, shards=2, settings=""):
+    def configure(self, shards=2, settings="", nginx=""):
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(
                 f"""
@@ -121,7 +121,7 @@ config_dir = "{self.drops}"; home_root = "{self.home_root}"; state_dir = "{self.
 run_dir = "{self.run_dir}"; log_root = "{self.log_root}"; base_domain = "{self.base_domain}";
 manager = "direct";
 accounts = {{ create = true; uid_min = {self.uid_min}; uid_max = {self.uid_max}; }};
-nginx = {{ http = [{self.listeners(self.http_port)}]; https = [{self.listeners(self.https_port)}]; }};
+nginx = {{ http = [{self.listeners(self.http_port)}]; https = [{self.listeners(self.https_port)}]; {nginx} }};
 php = {{ shards = {shards}; }};
 {"" if "metrics" in settings else 'metrics = { file = ""; };'}
 acme = {{ {self.acme or 'issuer = "internal";'} }};

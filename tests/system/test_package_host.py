@@ -262,12 +262,49 @@ def test_beside_an_nginx_with_another_site_ours_stays_off_its_ports_and_status_s
     assert not busy.is_active("webspaces-nginx.service")
 
 
+INCLUDE = "/etc/nginx/conf.d/webspaces.conf"
+
+
+@pytest.fixture
+def by_system(busy):
+    """The admin lets nginx.service serve the webspaces too, and thinks better of it in the end."""
+    settings = "/etc/webspaces/webspaces.conf"
+    before = busy.path(settings).read_text()
+    busy.write(settings, before + 'nginx = { instance = "system"; };\n')
+    busy.systemctl("restart", "webspaces")
+    yield
+    busy.write(settings, before)
+
+
+def test_nginx_service_serves_webspaces_too_where_the_admin_says_so_and_goes_on_with_its_own(busy, by_system):
+    master = busy.property("nginx.service", "MainPID")
+    busy.wait_answers("alice.test", status=403, seconds=60)
+    assert busy.get("alice.test", https=True).status == 403
+    assert busy.get("other.test").text == "other"
+    assert "Welcome to nginx" in busy.get("unknown.test").text
+    assert busy.property("nginx.service", "MainPID") == master
+    assert not busy.is_active("webspaces-nginx.service")
+    busy.systemctl("restart", "nginx")
+    busy.wait_answers("alice.test", status=403, seconds=60)
+    wait_for("served", lambda: busy.condition("alice", "Sites")["reason"] == "Served", 90, 0.2)
+
+
+def test_what_nginx_service_includes_goes_when_the_admin_thinks_better_of_it(busy):
+    busy.systemctl("restart", "webspaces")
+    wait_for("told", lambda: busy.condition("alice", "Sites")["reason"] == "HostFault", 60, 0.2)
+    assert not busy.path(INCLUDE).exists()
+    assert busy.get("other.test").text == "other"
+    assert "Welcome to nginx" in busy.get("alice.test").text
+
+
 def test_once_nginx_is_disabled_a_reload_puts_ours_on_the_ports(busy):
     busy.systemctl("disable", "--now", "nginx")
     busy.systemctl("reload", "webspaces")
     busy.wait_answers("alice.test", status=403, seconds=60)
 
 
-def test_a_removal_gives_back_only_what_was_taken(busy):
+def test_a_removal_gives_back_only_what_was_taken(busy, by_system):
+    wait_for("what nginx would include", busy.path(INCLUDE).exists, 60)
     busy.apt("remove", "webspaces")
+    assert not busy.path(INCLUDE).exists()
     assert busy.systemctl("is-enabled", "nginx") == "disabled" and not busy.is_active("nginx.service")

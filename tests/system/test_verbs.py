@@ -147,7 +147,7 @@ def test_options_come_in_four_forms():  # G4
 
 
 KEYS = """config_dir home_root state_dir run_dir log_root base_domain web_user web_access manager accounts.create
-    accounts.uid_min accounts.uid_max nginx.instance nginx.binary nginx.http nginx.https php.shards base
+    accounts.uid_min accounts.uid_max nginx.instance nginx.binary nginx.main nginx.include nginx.http nginx.https php.shards base
     reconcile.settle_ms reconcile.full_pass_s reconcile.removal_grace_s acme.issuer acme.directory acme.contact
     acme.agree_tos acme.ca_file acme.eab.kid acme.eab.hmac_key acme.eab.hmac_key_file acme.account_key acme.user
     acme.limits acme.preflight acme.addresses acme.dns_hook acme.dns_hook_timeout acme.dns_wait acme.wildcard defaults

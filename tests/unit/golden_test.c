@@ -61,29 +61,53 @@ static void all_clear(struct all *all)
 			buf_clear(&all->sections[i][s]);
 }
 
-static void nginx_is_told_as_before(void **state)
+static void check_nginx(const struct nginx_facts *facts, const char *prefix)
 {
 	struct buf files[NGINX_FILES] = { 0 };
-	autobuf struct buf generation = { 0 };
 	struct all all = { 0 };
 	struct err e = { 0 };
+	char name[80];
 	size_t i;
 
-	(void)state;
 	for (i = 0; i < FIXTURES; i++)
 		if (nginx_fragment(&fixture_host, &fixture_webspaces[i], fixture_sites[i],
 				   all.sections[i], &e) < 0)
 			fail_msg("%s", e.text);
 	views_of(&all);
-	nginx_compose(&fixture_host, &fixture_facts, DIR,
+	nginx_compose(&fixture_host, facts, DIR,
 		      (const struct text_view(*)[RENDER_SECTIONS])all.views, FIXTURES, files);
-	nginx_generation_conf(7, &generation);
 	for (i = 0; i < NGINX_FILES; i++) {
-		check(nginx_file_names[i], &files[i]);
+		snprintf(name, sizeof(name), "%s%s", prefix, nginx_file_names[i]);
+		if (files[i].len > 0)
+			check(name, &files[i]);
 		buf_clear(&files[i]);
 	}
-	check("generation.conf", &generation);
 	all_clear(&all);
+}
+
+static void nginx_is_told_as_before(void **state)
+{
+	autobuf struct buf generation = { 0 };
+
+	(void)state;
+	check_nginx(&fixture_facts, "");
+	nginx_generation_conf(7, &generation);
+	check("generation.conf", &generation);
+}
+
+/* Port 8080 of 127.0.0.1 and 8443 of ::1 are the host's too, and so is the size of its maps. */
+static void the_hosts_nginx_is_told_as_before(void **state)
+{
+	const struct nginx_around around = { .http_shared = 1,
+					     .https_shared = 2,
+					     .sizes = 1 << SIZE_MAP_BUCKET };
+	const struct nginx_facts facts = { fixture_facts.thumbprint, &around };
+	autobuf struct buf include = { 0 };
+
+	(void)state;
+	check_nginx(&facts, "system-");
+	nginx_include_conf(&fixture_host, &include);
+	check("system-include.conf", &include);
 }
 
 static void each_webspace_alone_is_told_as_before(void **state)
@@ -132,6 +156,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nginx_is_told_as_before),
+		cmocka_unit_test(the_hosts_nginx_is_told_as_before),
 		cmocka_unit_test(each_webspace_alone_is_told_as_before),
 		cmocka_unit_test(php_fpm_is_told_as_before),
 	};

@@ -44,6 +44,9 @@ static struct {
 	char fault[600], reason[40], message[600];
 } t;
 
+/* Where nginx is the host's own, with t.dir/etc/nginx.conf: starts that. */
+static void (*prepare_system)(void);
+
 static const struct service_type *const type = &nginx_service_type;
 
 static bool is_possible(void)
@@ -88,13 +91,17 @@ static void put(const char *path, const char *text)
 
 static void load_the_host(void)
 {
+	autofree char *system =
+		memory_printf(" instance = \"system\"; main = \"%s/etc/nginx.conf\"; include = "
+			      "\"%s/etc/conf.d/webspaces.conf\";",
+			      t.dir, t.dir);
 	autofree char *text = memory_printf(
 		"config_dir = \"%s/conf.d\"; home_root = \"%s/home\"; state_dir = \"%s/state\";\n"
 		"run_dir = \"%s/run\"; log_root = \"%s/log\"; base_domain = \"test\";\n"
 		"manager = \"direct\"; nginx = { http = [\"127.0.0.1:%d\"]; https = "
-		"[\"127.0.0.1:18443\"]; };\n"
+		"[\"127.0.0.1:18443\"];%s };\n"
 		"acme = { issuer = \"off\"; };\n",
-		t.dir, t.dir, t.dir, t.dir, t.dir, PORT);
+		t.dir, t.dir, t.dir, t.dir, t.dir, PORT, prepare_system ? system : "");
 	autofree char *path = memory_printf("%s/host.conf", t.dir);
 	struct problems p = { 0 };
 	struct err e;
@@ -139,6 +146,8 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(t.dir));
 	assert_int_equal(chmod(t.dir, 0755), 0);
 	umask(022);
+	if (prepare_system)
+		prepare_system();
 	load_the_host();
 	open_agent();
 	return 0;

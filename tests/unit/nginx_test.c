@@ -200,7 +200,7 @@ static void a_thumbprint_is_said_as_it_is_and_nothing_else(void **state)
 
 	(void)state;
 	for (i = 0; i < ELEMENTS(cases); i++) {
-		const struct nginx_facts facts = { cases[i].thumbprint };
+		const struct nginx_facts facts = { .thumbprint = cases[i].thumbprint };
 		struct buf files[NGINX_FILES] = { 0 };
 
 		nginx_compose(&fixture_host, &facts, "/d", NULL, 0, files);

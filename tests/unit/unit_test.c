@@ -59,13 +59,14 @@ static void fake_compose(const struct unit *u, const char *dir,
 	t.composed = n;
 }
 
-static void fake_check(const struct unit *u, const char *dir, struct arena *a,
-		       const char *const **ret_argv, const char *const **ret_env)
+static int fake_check(const struct unit *u, const char *dir, struct arena *a,
+		      const char *const **ret_argv, const char *const **ret_env, struct err *e)
 {
 	const char **argv = arena_new(a, 4 * sizeof(*argv));
 
 	(void)u;
 	(void)ret_env;
+	(void)e;
 	t.checks++;
 	argv[0] = "/usr/bin/awk";
 	argv[1] = t.host_broken ? "BEGIN { print \"disk on fire\"; exit 1 }"
@@ -73,6 +74,7 @@ static void fake_check(const struct unit *u, const char *dir, struct arena *a,
 				: "/BAD/ { print FILENAME \":\" FNR \": bad line\"; exit 1 }";
 	argv[2] = arena_printf(a, "%s/conf", dir);
 	*ret_argv = argv;
+	return 0;
 }
 
 static char *conf_of(uint64_t generation)

@@ -7,6 +7,9 @@
  * An nginx that was still starting when its agent died is found late: by its pid
  * file, or as the holder of the socket. So one is looked for before each start
  * and after each that failed, and an answer counts only if ours has given it.
+ *
+ * The host's own nginx is never started or ended. Where it does not run we wait,
+ * first for the moment that a restart takes, then as for any fault of the host.
  */
 #include "reconcile/services/nginx/nginx_daemon.h"
 
@@ -26,10 +29,15 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "reconcile/service.h"
+#include "reconcile/services/nginx/handover.h"
+#include "reconcile/services/nginx/host_include.h"
 #include "reconcile/services/nginx/listener.h"
+#include "reconcile/services/nginx/nginx_instance.h"
+#include "reconcile/services/nginx/nginx_places.h"
 #include "reconcile/services/nginx/verify.h"
 
-#define PORT_PATIENCE (500 * USEC_PER_MSEC)
+#define SYSTEM_PID_FILE "/run/nginx.pid" /* as Debian's nginx is built */
+#define STALE_SECONDS   2                /* nginx needs less between bind and listen */
 
 /*
  * After new workers are up the master gives the old ones another 100 ms before it tells them
@@ -39,8 +47,12 @@
 
 struct nginx_daemon {
 	struct nginx_daemon_config config;
-	char *conf, *pid_file, *log_file, *socket;
-	const char *argv[6];
+	const struct nginx_instance *instance;
+	struct arena arena; /* of argv */
+	const char *const *argv;
+	char *pid_file, *log_file, *socket;
+	struct nginx_around around; /* the host's own: what it has besides us */
+	unsigned patience_usec;
 	struct daemon *process; /* NULL: none that we know */
 	struct verify *question;
 	pid_t questioned;      /* who listened where it was asked */
@@ -48,76 +60,9 @@ struct nginx_daemon {
 	uint64_t serves_since; /* the first of the answers that were the same since */
 	uint64_t hand_over;    /* how long answers have to be the same */
 	bool asked;            /* was ever asked, and answered or did not */
-	uint64_t ports_until;  /* a start waits for its ports; 0: none does */
+	uint64_t wait_until;   /* ports, or the host's own, are waited for; 0: nothing is */
 	char how[512];         /* how the last one ended */
 };
-
-/* Directories -------------------------------------------------------- */
-
-struct place {
-	const char *path;
-	uid_t uid;
-	gid_t gid;
-	mode_t mode;
-};
-
-static int place_make(const struct place *p, struct err *e)
-{
-	autofd int fd = -1;
-	struct stat st;
-	int r = path_make_dirs(p->path, p->mode, e);
-
-	if (r < 0)
-		return r;
-	fd = path_open_dir(p->path, e);
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0)
-		return err_sys(e, "%s", p->path);
-	if (st.st_uid == p->uid && st.st_gid == p->gid && (st.st_mode & 07777) == p->mode)
-		return 0;
-	if (fchown(fd, p->uid, p->gid) < 0 || fchmod(fd, p->mode) < 0)
-		return err_sys(e, "%s", p->path);
-	return 0;
-}
-
-/* Workers pass through the parents; only those that are made here get a mode, the admin's stay. */
-static int parents_make(const struct host *h, struct err *e)
-{
-	int r = path_make_dirs(h->state_dir, 0711, e);
-
-	if (r >= 0)
-		r = path_make_dirs(h->run_dir, 0755, e);
-	if (r >= 0)
-		r = path_make_dirs(h->log_root, 0755, e);
-	return r;
-}
-
-/*
- * The temporary directories are the web user's, the one they lie in is not: as root, nginx makes
- * them and gives them to the web user by path, who could have put a link there. What lies in http01
- * is said to everybody; but only who knows a token finds it.
- */
-static int places_make(const struct host *h, struct err *e)
-{
-	autofree char *run = memory_printf("%s/nginx", h->run_dir);
-	autofree char *temp = memory_printf("%s/nginx-temp", h->state_dir);
-	autofree char *http01 = memory_printf("%s/http01", h->run_dir);
-	autofree char *known = memory_printf("%s/.well-known", http01);
-	autofree char *challenges = memory_printf("%s/acme-challenge", known);
-	const struct place places[] = {
-		{ run, 0, 0, 0700 },
-		{ temp, 0, h->web_gid, 0710 },
-		{ http01, 0, h->web_gid, 0710 },
-		{ known, 0, h->web_gid, 0710 },
-		{ challenges, 0, h->web_gid, 0710 },
-	};
-	int r = parents_make(h, e);
-
-	for (size_t i = 0; r >= 0 && i < ELEMENTS(places); i++)
-		r = place_make(&places[i], e);
-	return r < 0 ? r : 0;
-}
 
 /* Asking ------------------------------------------------------------- */
 
@@ -127,8 +72,9 @@ static void heard(uint64_t generation, void *data)
 	bool news;
 
 	d->question = NULL;
-	if (!d->process || d->questioned != d->process->pid)
-		generation = 0; /* another's answer */
+	/* Another's answer. But the host's own may have its sockets from the one before it. */
+	if (!d->process || (d->instance->is_ours && d->questioned != d->process->pid))
+		generation = 0;
 	news = !d->asked || generation != d->serves;
 	if (news)
 		d->serves_since = clock_usec();
@@ -151,6 +97,34 @@ static void ask(struct nginx_daemon *d)
 
 /* Starting ----------------------------------------------------------- */
 
+/* A socket file that nobody answers at keeps nginx from starting. */
+static int remove_stale_socket(struct nginx_daemon *d, struct err *e)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return err_sys(e, "socket");
+	if (strlen(d->socket) >= sizeof(a.sun_path))
+		return err_set(e, EHOSTDOWN, "%s is too long for a socket", d->socket);
+	memcpy(a.sun_path, d->socket, strlen(d->socket));
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 || errno == EAGAIN)
+		return err_set(e, EADDRINUSE, "another nginx answers at %s", d->socket);
+	if (errno == ECONNREFUSED && unlink(d->socket) < 0)
+		return err_sys(e, "remove the stale socket %s", d->socket);
+	return 0;
+}
+
+/* Of the host's own, also while it may be starting by somebody else's hand: not one that it has just made. */
+static void remove_old_socket(struct nginx_daemon *d)
+{
+	struct stat st;
+	struct err e;
+
+	if (lstat(d->socket, &st) == 0 && clock_wall() - st.st_ctim.tv_sec > STALE_SECONDS)
+		(void)remove_stale_socket(d, &e);
+}
+
 static void ended(struct daemon *process, const char *how, void *data)
 {
 	struct nginx_daemon *d = data;
@@ -162,6 +136,9 @@ static void ended(struct daemon *process, const char *how, void *data)
 	d->asked = true;
 	verify_drop(take_ptr(d->question));
 	snprintf(d->how, sizeof(d->how), "%s", how);
+	if (!d->instance
+		     ->is_ours) /* it could not be started by anybody while the socket is there */
+		remove_old_socket(d);
 	if (served)
 		d->config.died(d->how, d->config.data);
 	else if (!asked) /* somebody may wait for what will not be said any more */
@@ -171,10 +148,11 @@ static void ended(struct daemon *process, const char *how, void *data)
 static struct daemon_spec spec_of(struct nginx_daemon *d)
 {
 	return (struct daemon_spec){
-		.unit = "webspaces-nginx.service",
+		.unit = d->instance->unit,
 		.argv = d->argv,
 		.pid_file = d->pid_file,
 		.log_file = d->log_file,
+		.foreign = !d->instance->is_ours,
 	};
 }
 
@@ -226,40 +204,42 @@ static bool adopt(struct nginx_daemon *d)
 	return false;
 }
 
-static int reload(struct nginx_daemon *d, struct err *e)
-{
-	struct manager *m = d->config.manager;
-
-	d->ports_until = 0;
-	d->hand_over = HAND_OVER;
-	return m->type->signal(m->self, d->process, SIGHUP, e);
-}
-
-/* A socket file that nobody answers at keeps nginx from starting. */
-static int remove_stale_socket(struct nginx_daemon *d, struct err *e)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return err_sys(e, "socket");
-	if (strlen(d->socket) >= sizeof(a.sun_path))
-		return err_set(e, EHOSTDOWN, "%s is too long for a socket", d->socket);
-	memcpy(a.sun_path, d->socket, strlen(d->socket));
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 || errno == EAGAIN)
-		return err_set(e, EADDRINUSE, "another nginx answers at %s", d->socket);
-	if (errno == ECONNREFUSED && unlink(d->socket) < 0)
-		return err_sys(e, "remove the stale socket %s", d->socket);
-	return 0;
-}
-
-static int ports_check(const struct text_list *addresses, struct err *e)
+/* shared: those that are not to be free. */
+static int ports_check(const struct text_list *addresses, uint64_t shared, struct err *e)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < addresses->count; i++)
-		r = listener_check(addresses->items[i], e);
+		if (i >= NGINX_ADDRESSES_MAX || !(shared >> i & 1))
+			r = listener_check(addresses->items[i], e);
 	return r;
+}
+
+/* The host's own does not have us yet: what we are to be served at has to be free. */
+static int take_over(struct nginx_daemon *d, struct err *e)
+{
+	const struct host *h = d->config.host;
+	int r;
+
+	if (socket_holder(d) > 0)
+		return 0;
+	if (!d->wait_until) /* not at each try */
+		handover_from_own(h, d->config.manager);
+	remove_old_socket(d);
+	r = ports_check(&h->nginx.http, d->around.http_shared, e);
+	return r < 0 ? r : ports_check(&h->nginx.https, d->around.https_shared, e);
+}
+
+static int reload(struct nginx_daemon *d, struct err *e)
+{
+	struct manager *m = d->config.manager;
+	int r = d->instance->is_ours ? 0 : take_over(d, e);
+
+	if (r < 0)
+		return r;
+	d->wait_until = 0;
+	d->hand_over = HAND_OVER;
+	return m->type->signal(m->self, d->process, SIGHUP, e);
 }
 
 static int start(struct nginx_daemon *d, struct err *e)
@@ -267,51 +247,80 @@ static int start(struct nginx_daemon *d, struct err *e)
 	const struct host *h = d->config.host;
 	struct manager *m = d->config.manager;
 	struct daemon_spec spec = spec_of(d);
-	int r = places_make(h, e);
+	int r = remove_stale_socket(d, e);
 
-	if (r == 0 && adopt(d))
-		return reload(d, e);
 	if (r == 0)
-		r = remove_stale_socket(d, e);
+		r = ports_check(&h->nginx.http, 0, e);
 	if (r == 0)
-		r = ports_check(&h->nginx.http, e);
-	if (r == 0)
-		r = ports_check(&h->nginx.https, e);
+		r = ports_check(&h->nginx.https, 0, e);
 	if (r == 0)
 		r = m->type->start(m->self, &spec, ended, d, &d->process, e);
 	if (r == 0)
-		d->ports_until = 0;
+		d->wait_until = 0;
 	return r;
+}
+
+static int not_running(struct nginx_daemon *d, struct err *e)
+{
+	remove_old_socket(d);
+	return err_set(e, EHOSTDOWN,
+		       "the host's own nginx does not run (no process of %s by %s): it is to be "
+		       "started as ever, by `systemctl start nginx`",
+		       d->config.host->nginx.binary, d->pid_file);
+}
+
+static int bring_up(struct nginx_daemon *d, struct err *e)
+{
+	int r = nginx_places_make(d->config.host, e);
+
+	if (r < 0)
+		return r;
+	if (d->process || adopt(d))
+		return reload(d, e);
+	return d->instance->is_ours ? start(d, e) : not_running(d, e);
+}
+
+/* May it pass if we wait a little? */
+static bool may_pass(int r)
+{
+	return r == -EADDRINUSE || r == -EHOSTDOWN;
 }
 
 int nginx_daemon_load(struct nginx_daemon *d, struct err *e)
 {
 	int r;
 
-	if (d->process)
-		return reload(d, e);
 	d->hand_over = 0;
-	r = start(d, e);
-	if (r != -EADDRINUSE)
+	d->wait_until = 0;
+	r = bring_up(d, e);
+	if (!may_pass(r))
 		return r;
-	d->ports_until = clock_usec() + PORT_PATIENCE;
+	d->wait_until = clock_usec() + d->patience_usec;
 	return 0;
+}
+
+/* It may have lost against one that was not to be seen yet; the host's own may be on its way back. */
+static int find_again(struct nginx_daemon *d, struct err *e)
+{
+	if (!d->instance->is_ours)
+		return nginx_daemon_load(d, e);
+	return adopt(d) ? reload(d, e) : err_set(e, ECONNREFUSED, "nginx: %s", d->how);
 }
 
 int nginx_daemon_probe(struct nginx_daemon *d, uint64_t generation, struct err *e)
 {
-	if (d->ports_until) {
-		bool late = clock_usec() > d->ports_until;
-		int r = start(d, e);
+	if (d->wait_until) {
+		bool late = clock_usec() > d->wait_until;
+		int r = bring_up(d, e);
 
-		if (r < 0 && (late || r != -EADDRINUSE)) {
-			d->ports_until = 0;
+		if (r < 0 && (late || !may_pass(r))) {
+			d->wait_until = 0;
 			return r;
 		}
 		return 0;
 	}
-	if (!d->process) /* it may have lost against one that was not to be seen yet */
-		return adopt(d) ? reload(d, e) : err_set(e, ECONNREFUSED, "nginx: %s", d->how);
+	if (!d->process)
+		return find_again(d, e);
 	if (d->serves == generation && clock_usec() - d->serves_since >= d->hand_over)
 		return 1;
 	ask(d);
@@ -338,10 +347,11 @@ void nginx_daemon_stop(struct nginx_daemon *d)
 {
 	struct manager *m = d->config.manager;
 
-	d->ports_until = 0;
+	d->wait_until = 0;
 	d->serves = 0; /* its end is no surprise */
 	if (d->process)
-		(void)m->type->signal(m->self, d->process, SIGTERM, NULL);
+		(void)m->type->signal(m->self, d->process, d->instance->is_ours ? SIGTERM : SIGHUP,
+				      NULL);
 }
 
 /* Opening ------------------------------------------------------------ */
@@ -349,31 +359,79 @@ void nginx_daemon_stop(struct nginx_daemon *d)
 static struct nginx_daemon *daemon_new(const struct nginx_daemon_config *config)
 {
 	const struct host *h = config->host;
+	const struct nginx_instance *instance = nginx_instance_of(h);
 	struct nginx_daemon *d = memory_new(sizeof(*d));
 
 	d->config = *config;
-	d->conf = memory_printf("%s/nginx/current/nginx.conf", h->state_dir);
-	d->pid_file = memory_printf("%s/nginx/nginx.pid", h->run_dir);
-	d->log_file = memory_printf("%s/nginx-error.log", h->log_root);
-	d->socket = memory_printf("%s/nginx/verify.sock", h->run_dir);
-	memcpy(d->argv,
-	       (const char *[]){ h->nginx.binary, "-c", d->conf, "-g", "daemon off;", NULL },
-	       sizeof(d->argv));
+	d->instance = instance;
+	d->patience_usec = instance->patience_usec;
+	d->argv = instance->argv(h, &d->arena);
+	d->pid_file = instance->is_ours ? memory_printf("%s/nginx/nginx.pid", h->run_dir)
+					: memory_dup(SYSTEM_PID_FILE);
+	d->log_file = instance->is_ours ? memory_printf("%s/nginx-error.log", h->log_root) : NULL;
+	d->socket = memory_printf("%s/nginx/%s", h->run_dir, instance->socket);
 	return d;
+}
+
+static void look_for(struct nginx_daemon *d)
+{
+	if (!d->process && adopt(d)) {
+		ask(d);
+		d->asked = d->question == NULL; /* nobody answers there: that is an answer */
+	}
+}
+
+void nginx_daemon_follow(struct nginx_daemon *d, const struct survey *s)
+{
+	d->around = s->around;
+	if (s->pid_file) {
+		free(d->pid_file);
+		d->pid_file = memory_dup(s->pid_file);
+	}
+	host_include_note_pid_file(d->config.world, d->pid_file);
+	look_for(d);
+}
+
+int nginx_daemon_look(struct nginx_daemon *d, struct err *e)
+{
+	const struct nginx_daemon_config *c = &d->config;
+
+	return d->instance->is_ours ? 0 : host_include_put(c->world, c->host, e);
+}
+
+/*
+ * Makes the host's own read us, or no longer do so. Where the include file cannot be put, the
+ * survey will say so too, as the host's fault.
+ */
+static int open_instance(struct nginx_daemon *d, struct err *e)
+{
+	const struct nginx_daemon_config *c = &d->config;
+	int r;
+
+	if (!d->instance->is_ours) {
+		(void)host_include_put(c->world, c->host, e);
+		return 0;
+	}
+	r = handover_from_system(c->world, c->host, c->manager, e);
+	if (r > 0) /* its old workers have our ports until they have heard of it */
+		d->patience_usec = nginx_system.patience_usec;
+	look_for(d);
+	return r;
 }
 
 int nginx_daemon_open(const struct nginx_daemon_config *config, struct nginx_daemon **ret,
 		      struct err *e)
 {
 	struct nginx_daemon *d;
-	int r = places_make(config->host, e);
+	int r = nginx_places_make(config->host, e);
 
 	if (r < 0)
 		return err_in(e, "nginx");
 	d = daemon_new(config);
-	if (adopt(d)) {
-		ask(d);
-		d->asked = d->question == NULL; /* nobody answers there: that is an answer */
+	r = open_instance(d, e);
+	if (r < 0) {
+		nginx_daemon_close(d);
+		return err_in(e, "nginx");
 	}
 	*ret = d;
 	return 0;
@@ -386,7 +444,7 @@ void nginx_daemon_close(struct nginx_daemon *d)
 	verify_drop(d->question);
 	if (d->process)
 		d->config.manager->type->release(d->config.manager->self, d->process);
-	free(d->conf);
+	arena_clear(&d->arena);
 	free(d->pid_file);
 	free(d->log_file);
 	free(d->socket);
@@ -399,7 +457,7 @@ int nginx_exec(const struct host *host, struct err *e)
 	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
 					   "LANG=C.UTF-8", NULL };
 	struct nginx_daemon *d = daemon_new(&(struct nginx_daemon_config){ .host = host });
-	int r = places_make(host, e);
+	int r = nginx_places_make(host, e);
 
 	if (r == 0)
 		r = remove_stale_socket(d, e);

@@ -17,8 +17,10 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "reconcile/service.h"
+#include "reconcile/services/nginx/handover.h"
 #include "reconcile/services/nginx/nginx_daemon.h"
-#include "reconcile/site_certificate.h"
+#include "reconcile/services/nginx/surveyor.h"
+#include "reconcile/services/site_facts.h"
 #include "renderers/renderers.h"
 
 _Static_assert(FRAGMENT_SECTIONS == RENDER_SECTIONS, "a fragment has the renderer's sections");
@@ -30,11 +32,14 @@ _Static_assert(NGINX_FILES < UNIT_FILES, "the renderer's files, and generation.c
 struct nginx {
 	struct service_config config;
 	struct unit *unit;
+	const struct nginx_instance *instance;
+	struct surveyor *surveyor;   /* NULL where nginx is ours */
 	struct nginx_daemon *daemon; /* NULL when dry */
 	struct table made_of; /* webspace → uint64_t: what its fragment was rendered from */
-	bool publish_later;   /* once the daemon has said what it serves */
-	bool told_waiting;    /* somebody waits for nginx alone, not for a change of its own */
-	char *fault;          /* the host's, while it lasts */
+	bool publish_later; /* once the daemon has said what it serves, and what else it is told */
+	bool was_published; /* somebody has asked for it: all there is has been set */
+	bool told_waiting;  /* somebody waits for nginx alone, not for a change of its own */
+	char *fault;        /* the host's, while it lasts */
 };
 
 /* The unit's type ---------------------------------------------------- */
@@ -61,7 +66,9 @@ static void nginx_files(const struct unit *u, const char *dir,
 {
 	struct text_view(*views)[RENDER_SECTIONS] = memory_new((n + 1) * sizeof(*views));
 	struct buf texts[NGINX_FILES] = { 0 };
-	const struct nginx_facts facts = { .thumbprint = owner(u)->config.thumbprint };
+	const struct survey *s = owner(u)->surveyor ? surveyor_result(owner(u)->surveyor) : NULL;
+	const struct nginx_facts facts = { .thumbprint = owner(u)->config.thumbprint,
+					   .around = s ? &s->around : NULL };
 	const char *number = strrchr(dir, '/');
 
 	(void)names;
@@ -77,18 +84,17 @@ static void nginx_files(const struct unit *u, const char *dir,
 	free(views);
 }
 
-static void nginx_check(const struct unit *u, const char *dir, struct arena *a,
-			const char *const **ret_argv, const char *const **ret_env)
+static int nginx_check(const struct unit *u, const char *dir, struct arena *a,
+		       const char *const **ret_argv, const char *const **ret_env, struct err *e)
 {
-	const char **argv = arena_new(a, 6 * sizeof(*argv));
+	const struct nginx *n = owner(u);
+	const struct survey *s = n->surveyor ? surveyor_result(n->surveyor) : NULL;
 
 	(void)ret_env;
-	argv[0] = unit_host(u)->nginx.binary;
-	argv[1] = "-t";
-	argv[2] = "-q";
-	argv[3] = "-c";
-	argv[4] = arena_printf(a, "%s/nginx.conf", dir);
-	*ret_argv = argv;
+	if (s && s->problem)
+		return err_set(e, EHOSTDOWN, "%s", s->problem);
+	*ret_argv = n->instance->check(unit_host(u), dir, a);
+	return 0;
 }
 
 static int nginx_activate(struct unit *u, uint64_t generation, struct err *e)
@@ -186,6 +192,7 @@ static void heard(const struct report *r, void *data)
 		n->fault = memory_dup(r->text);
 		tell_all(n);
 	} else if (r->kind == REPORT_PUBLISHED) {
+		handover_done(n->config.host);
 		free(take_ptr(n->fault));
 		if (n->told_waiting)
 			tell_all(n);
@@ -202,14 +209,40 @@ static void died(const char *how, void *data)
 	unit_died(n->unit, how);
 }
 
+/* Is all known that a generation depends on? */
+static bool is_surveyed(const struct nginx *n)
+{
+	return !n->surveyor || surveyor_result(n->surveyor);
+}
+
 static void answered(void *data)
 {
 	struct nginx *n = data;
 
+	if (!is_surveyed(n))
+		return;
 	/* In flight the probe sees it; else it may be news that something else is served. */
 	if (n->publish_later || (unit_idle(n->unit) && unit_generation(n->unit) != 0))
 		unit_publish(n->unit);
 	n->publish_later = false;
+}
+
+/* What is shared with the host's own nginx is known now, or is other than before. */
+static void surveyed(const struct survey *s, void *data)
+{
+	struct nginx *n = data;
+
+	if (n->daemon)
+		nginx_daemon_follow(n->daemon, s);
+	if (!n->publish_later) {
+		if (n->was_published && !n->config.dry)
+			unit_force(n->unit);
+		return;
+	}
+	if (n->daemon && nginx_daemon_is_asked(n->daemon))
+		return;
+	n->publish_later = false;
+	unit_publish(n->unit);
 }
 
 static int unit_make(struct nginx *n, struct err *e)
@@ -217,7 +250,7 @@ static int unit_make(struct nginx *n, struct err *e)
 	const struct unit_config config = {
 		.type = &nginx_unit,
 		.name = "nginx",
-		.dir = "nginx",
+		.dir = n->instance->generations,
 		.host = n->config.host,
 		.loop = n->config.loop,
 		.dry = n->config.dry,
@@ -238,6 +271,7 @@ static void nginx_close(void *service)
 
 	if (n->unit)
 		unit_close(n->unit);
+	surveyor_close(n->surveyor);
 	nginx_daemon_close(n->daemon);
 	table_free_values(&n->made_of);
 	free(n->fault);
@@ -250,11 +284,13 @@ static int nginx_open(const struct service_config *config, void **ret, struct er
 	int r = 0;
 
 	n->config = *config;
+	n->instance = nginx_instance_of(config->host);
 	if (!config->dry) {
 		const struct nginx_daemon_config daemon = {
 			.host = config->host,
 			.loop = config->loop,
 			.manager = config->manager,
+			.world = config->world,
 			.died = died,
 			.answered = answered,
 			.data = n,
@@ -263,6 +299,8 @@ static int nginx_open(const struct service_config *config, void **ret, struct er
 	}
 	if (r == 0)
 		r = unit_make(n, e);
+	if (r == 0 && !n->instance->is_ours)
+		n->surveyor = surveyor_open(config->host, config->loop, surveyed, n);
 	if (r < 0) {
 		nginx_close(n);
 		return r;
@@ -272,38 +310,6 @@ static int nginx_open(const struct service_config *config, void **ret, struct er
 }
 
 /* Serving ------------------------------------------------------------ */
-
-/* What a fragment is made of, in one number: FNV-1a over the webspace's and the facts. */
-static uint64_t hash(uint64_t h, const void *data, size_t len)
-{
-	const unsigned char *p = data;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-	return h;
-}
-
-static uint64_t gather_facts(struct nginx *n, const struct webspace *w, struct arena *a,
-			     struct site_facts *facts)
-{
-	uint64_t h = hash(UINT64_C(0xcbf29ce484222325), &w->fingerprint, sizeof(w->fingerprint));
-	time_t now = clock_wall();
-
-	for (size_t i = 0; i < w->n_sites; i++) {
-		struct site_certificate c = { 0 };
-
-		site_certificate_look(n->config.store, n->config.host, w, &w->sites[i], now, &c);
-		facts[i].certificate = c.installed;
-		facts[i].trusted = c.trusted;
-		facts[i].certificate_dir = c.dir[0] ? arena_dup(a, c.dir) : NULL;
-		facts[i].rsa_dir = c.rsa_dir[0] ? arena_dup(a, c.rsa_dir) : NULL;
-		h = hash(h, &c.installed, sizeof(c.installed));
-		h = hash(h, &c.trusted, sizeof(c.trusted));
-		h = hash(h, c.dir, strlen(c.dir) + 1);
-		h = hash(h, c.rsa_dir, strlen(c.rsa_dir) + 1);
-	}
-	return h;
-}
 
 static bool is_made_of(struct nginx *n, const char *name, uint64_t what)
 {
@@ -340,8 +346,9 @@ static int render(struct nginx *n, const struct webspace *w, const struct site_f
 static void serve_sites(struct nginx *n, const struct webspace *w)
 {
 	autoarena struct arena a = { 0 };
-	struct site_facts *facts = arena_new(&a, w->n_sites * sizeof(*facts));
-	uint64_t what = gather_facts(n, w, &a, facts);
+	const struct site_facts *facts =
+		site_facts_gather(n->config.store, n->config.host, w, clock_wall(), &a);
+	uint64_t what = site_facts_hash(w, facts);
 	struct fragment *fragment;
 	struct err e = { 0 };
 
@@ -397,18 +404,39 @@ static void nginx_publish(void *service)
 {
 	struct nginx *n = service;
 
-	if (n->daemon && nginx_daemon_is_asked(n->daemon))
+	n->was_published = true;
+	if (!is_surveyed(n) || (n->daemon && nginx_daemon_is_asked(n->daemon)))
 		n->publish_later = true;
 	else
 		unit_publish(n->unit);
+}
+
+static void look_at_include(struct nginx *n)
+{
+	struct err e;
+
+	if (!n->daemon || nginx_daemon_look(n->daemon, &e) <= 0)
+		return;
+	n->config.report(&(struct report){ .kind = REPORT_CHANGED,
+					   .change = CHANGE_DRIFT,
+					   .resource = "nginx",
+					   .item = n->config.host->nginx.include,
+					   .old_value = "changed",
+					   .new_value = "as composed" },
+			 n->config.data);
+	if (n->was_published && !n->publish_later)
+		unit_force(n->unit);
 }
 
 static void nginx_look(void *service)
 {
 	struct nginx *n = service;
 
-	if (!n->publish_later)
+	look_at_include(n);
+	if (!n->publish_later && is_surveyed(n))
 		unit_look(n->unit);
+	if (n->surveyor)
+		surveyor_look(n->surveyor);
 }
 
 static bool nginx_idle(void *service)

@@ -92,8 +92,8 @@ static const char *put_trial(struct php_line *l, const char *dir)
 	return put ? PHP_TRIAL_CONF : PHP_CONF;
 }
 
-static void check(const struct unit *u, const char *dir, struct arena *a,
-		  const char *const **ret_argv, const char *const **ret_env)
+static int check(const struct unit *u, const char *dir, struct arena *a,
+		 const char *const **ret_argv, const char *const **ret_env, struct err *e)
 {
 	struct php_line *l = unit_owner(u);
 	const struct php_command c = {
@@ -105,7 +105,9 @@ static void check(const struct unit *u, const char *dir, struct arena *a,
 		.test = true,
 	};
 
+	(void)e;
 	php_command(unit_host(u), &c, a, ret_argv, ret_env);
+	return 0;
 }
 
 static const char *link_target(const struct master *m, struct arena *a)
