@@ -85,7 +85,7 @@ def test_one_file_removed_takes_its_site_after_the_grace(host):  # G1 G5 D3
     uid = pwd.getpwnam("alice").pw_uid
     host.drop("alice")
     assert host.wait_answers("alice", https=True).text.startswith(f"uid={uid} ")
-    assert host.get("alice", "/kept.txt", https=True).text == "data"
+    assert host.wait_answers("alice", "/kept.txt", https=True).text == "data"
 
 
 def test_a_file_that_returns_in_time_was_never_gone(host):  # G5

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "agent/base/arena.h"
+#include "agent/base/clock.h"
 #include "agent/base/table.h"
 #include "reconcile/manager.h"
 #include "reconcile/service.h"
@@ -32,6 +33,9 @@
 #define PHP_SOCKET_MAX   107 /* unix(7); php-fpm cuts longer ones without a word */
 /* That many masters of a line may still be finishing old requests; then its next change waits. */
 #define PHP_DRAINING_MAX 8
+/* That long a master may take to start. */
+#define PHP_PROBE_USEC   (30 * USEC_PER_SEC)
+#define PHP_PID_FILE     "master.pid"
 #define PHP_OWN_SOCKET   ".webspaces.sock"
 #define PHP_PING_PATH    "/ping"
 

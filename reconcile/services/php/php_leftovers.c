@@ -6,13 +6,19 @@
  *
  * A line that no webspace has entered yet may still be entered, while webspaces
  * are being loaded: as long as a webspace's link leads to it, it is left alone.
+ *
+ * A former agent may have been killed while a master of its was starting: that
+ * one writes its pid file last. Until it has had time to, its directory is left
+ * alone too, or it would serve on without one, and nobody would know of it.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "reconcile/services/php/php.h"
@@ -57,6 +63,21 @@ static bool is_linked(const struct php_service *s, const char *line, const char 
 	return slash && strcmp(slash + 1, id) == 0;
 }
 
+/* No pid file yet, and so little time since its last socket was made that one may follow. */
+static bool may_be_starting(const struct php_service *s, const char *id)
+{
+	autoarena struct arena a = { 0 };
+	struct stat dir, pid_file;
+	time_t now = clock_wall();
+
+	if (fstatat(s->masters_dir, id, &dir, AT_SYMLINK_NOFOLLOW) < 0 || dir.st_mtime > now ||
+	    (uint64_t)(now - dir.st_mtime) * USEC_PER_SEC > PHP_PROBE_USEC)
+		return false;
+	return fstatat(s->masters_dir, arena_printf(&a, "%s/" PHP_PID_FILE, id), &pid_file,
+		       AT_SYMLINK_NOFOLLOW) < 0 ||
+	       pid_file.st_size == 0;
+}
+
 static void look_at_master(struct php_service *s, const char *id)
 {
 	struct php_id parts;
@@ -68,7 +89,7 @@ static void look_at_master(struct php_service *s, const char *id)
 	r = master_adopt(s, NULL, id, &m, NULL);
 	if (r == 0)
 		master_drain(m);
-	if (r == -ESRCH)
+	if (r == -ESRCH && !may_be_starting(s, id))
 		(void)path_remove_tree(s->masters_dir, id, NULL);
 }
 

@@ -27,7 +27,6 @@
 #include "renderers/renderers.h"
 
 #define CHECK_USEC (60 * USEC_PER_SEC)
-#define PROBE_USEC (30 * USEC_PER_SEC)
 
 /* A change that waits; fragment NULL: leaves. */
 struct php_held {
@@ -308,7 +307,7 @@ int php_line_get(struct php_service *s, const char *id, struct php_line **ret, s
 		.dry = s->config.dry,
 		.need_members = true,
 		.check_usec = CHECK_USEC,
-		.probe_usec = PROBE_USEC,
+		.probe_usec = PHP_PROBE_USEC,
 		.report = reported,
 		.settled = settled,
 	};

@@ -73,7 +73,7 @@ int master_spec(const struct host *host, const char *id, struct arena *a, struct
 	c.generation = arena_printf(a, "%llu", (unsigned long long)parts.generation);
 	*ret = (struct daemon_spec){
 		.unit = arena_printf(a, "webspaces-php@%s.service", id),
-		.pid_file = arena_printf(a, "%s/master.pid", c.sockets),
+		.pid_file = arena_printf(a, "%s/" PHP_PID_FILE, c.sockets),
 		.log_file = arena_printf(a, "%s/php-%s.log", host->log_root, parts.line),
 	};
 	php_command(host, &c, a, &ret->argv, &ret->env);
@@ -254,7 +254,7 @@ int master_adopt(struct php_service *s, struct php_line *line, const char *id, s
 bool master_is_older(const struct master *m, uint64_t usec)
 {
 	autoarena struct arena a = { 0 };
-	const char *pid_file = arena_printf(&a, "%s/master.pid", m->id);
+	const char *pid_file = arena_printf(&a, "%s/" PHP_PID_FILE, m->id);
 	struct stat st;
 
 	if (fstatat(m->service->masters_dir, pid_file, &st, AT_SYMLINK_NOFOLLOW) < 0)
