@@ -181,7 +181,8 @@ static void who_may_only_read_keeps_nothing(void **state)
 
 static void files_are_called_by_webspaces_and_nothing_else_is_one(void **state)
 {
-	static const char *const others[] = { "generation", "alice", ".new", ".conf", "", "alice.txt" };
+	static const char *const others[] = { "generation", "alice", ".new",
+					      ".conf",      "",      "alice.txt" };
 	char name[NAME_FILE_MAX + 1], file[NAME_FILE_MAX + 8];
 	bool is_new;
 
