@@ -16,7 +16,7 @@ import time
 import pytest
 
 from crowd import Crowd
-from host import Host, wait_for
+from host import Host, exchange, wait_for
 
 GOOD = [f"good{n}" for n in range(20)]
 PAGE = "<?php echo 'good';"
@@ -230,6 +230,18 @@ def file_at(*below):
     return make
 
 
+def file_in_place_of(*below):
+    """The same where there is one, which is never missed: it would be put back at once."""
+
+    def make(host, name):
+        aside = os.path.join(host.root, f"{name}.aside")
+        with open(aside, "w", encoding="utf-8"):
+            pass
+        exchange(aside, host.home(name, *below))
+
+    return make
+
+
 def link_at_home(host, name):
     os.makedirs(os.path.join(host.root, "elsewhere"), exist_ok=True)
     os.symlink(os.path.join(host.root, "elsewhere"), host.home(name))
@@ -326,7 +338,7 @@ SPOILED = {
     "source": ("", lambda host, name: host.drop(name, 'binds = ["/nonexistent/x:/srv/x"];'), ("Mounts", "SourceMissing", "/nonexistent/x")),
     "lostsource": ('binds = ["/mnt/lost:/srv/x"];', lambda host, name: os.rmdir("/mnt/lost"), ("Mounts", "SourceMissing", "/mnt/lost")),
     "version": ("", lambda host, name: host.drop(name, 'php = { version = "5.6"; };'), ("Php", "VersionMissing", "5.6")),
-    "logs": ("", lambda host, name: (shutil.rmtree(host.home(name, "chroot/tmp/wsdl")), file_at("chroot/tmp/wsdl")(host, name)), ("Directories", "WrongType", "wsdl")),
+    "logs": ("", file_in_place_of("chroot/tmp/wsdl"), ("Directories", "WrongType", "wsdl")),
     "pair": (own("pair"), lambda host, name: garbage(host, name), ("Certificate", "BadCertificate", "pair")),
 }
 

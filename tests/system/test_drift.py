@@ -1,6 +1,5 @@
 """Whatever somebody changes on the machine is put back, told once, and quickly."""
 
-import ctypes
 import os
 import pwd
 import shutil
@@ -11,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from host import Host, Timeout, wait_for
+from host import Host, Timeout, exchange, wait_for
 
 PROMISE_MS = 100
 SLACK = 5  # on a machine that others use too
@@ -128,12 +127,6 @@ def hang_up(host, damage):
         os.kill(host.agent.pid, signal.SIGHUP)
 
     return both
-
-
-def exchange(one, other):
-    """Both names at once: nobody sees either missing."""
-    rename_exchange = 2
-    assert ctypes.CDLL(None).renameat2(-100, one.encode(), -100, other.encode(), rename_exchange) == 0
 
 
 # Directories and files ----------------------------------------------------
