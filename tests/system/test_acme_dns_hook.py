@@ -66,7 +66,7 @@ def verbs(hook):
 
 
 def wait_cleaned(hook, dns, record, calls):
-    wait_for(f"{calls} × cleanup", lambda: verbs(hook).count("cleanup") == calls, 5)
+    wait_for(f"{calls} × cleanup", lambda: verbs(hook).count("cleanup") == calls, 20)
     wait_for("no record is left", lambda: dns.texts(record) == [], 2)
 
 
