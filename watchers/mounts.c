@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/base/buf.h"
+#include "agent/base/hash.h"
 #include "agent/base/own.h"
 
 #define TABLE_MAX (64u << 20)
@@ -107,13 +108,11 @@ static bool parse(const char *p, const char *end, struct line *ret)
 	return true;
 }
 
-/* FNV-1a, then mixed, since sums are taken of it. */
+/* Mixed, since sums are taken of it. */
 static uint64_t hash_of(const char *text, size_t len)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
+	uint64_t h = hash_bytes(HASH_START, text, len);
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)text[i]) * UINT64_C(1099511628211);
 	h ^= h >> 32;
 	h *= UINT64_C(0x9E3779B97F4A7C15);
 	return h ^ (h >> 29);

@@ -10,6 +10,7 @@
 #include "acme/client/client.h"
 #include "acme/client/jws.h"
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
@@ -156,7 +157,7 @@ static void on_account(const struct reply *r, void *data)
 	if (f.class == FAILURE_LIMITED) {
 		ca_close_for(
 			ca,
-			(uint64_t)failure_wait(&f, 1, 0, seen_text(SEEN_START, ca->thumbprint)) *
+			(uint64_t)failure_wait(&f, 1, 0, hash_text(HASH_START, ca->thumbprint)) *
 				USEC_PER_SEC,
 			"RateLimited", f.text);
 	} else if (r->http >= 400) {

@@ -11,6 +11,7 @@
 #include "acme/client/ca.h"
 #include "acme/store/seen.h"
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 
@@ -40,7 +41,7 @@ static bool was_used(const struct ca *ca, uint64_t hash)
 
 void nonce_keep(struct ca *ca, const char *nonce)
 {
-	if (!*nonce || was_used(ca, seen_text(SEEN_START, nonce)))
+	if (!*nonce || was_used(ca, hash_text(HASH_START, nonce)))
 		return;
 	for (size_t i = 0; i < ca->n_nonces; i++)
 		if (strcmp(ca->nonces[i], nonce) == 0)
@@ -59,7 +60,7 @@ char *nonce_take(struct ca *ca)
 	if (!ca->n_nonces)
 		return NULL;
 	nonce = ca->nonces[--ca->n_nonces];
-	ca->used_nonces[ca->next_used++ % NONCES_USED] = seen_text(SEEN_START, nonce);
+	ca->used_nonces[ca->next_used++ % NONCES_USED] = hash_text(HASH_START, nonce);
 	return nonce;
 }
 

@@ -12,6 +12,7 @@
 #include "acme/client/standing.h"
 #include "acme/store/seen.h"
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 #include "agent/base/own.h"
 
 #define STARTING_TRIES 3
@@ -204,7 +205,7 @@ static void note_failure(struct cert *c, const struct failure *f)
 	if (!r->failed_since)
 		r->failed_since = now;
 	r->next_try = now + failure_wait(f, c->host_failures ? c->host_failures : r->failures, left,
-					 seen_text(SEEN_START, c->place.site));
+					 hash_text(HASH_START, c->place.site));
 }
 
 /* An order that is over and came to nothing counts for less than a certificate. */
@@ -265,11 +266,11 @@ static uint64_t hash_of(const struct cert *c)
 	const uint64_t numbers[] = { w->key, w->dns_01, (uint64_t)w->key_lifetime };
 	uint64_t hash = seen_names(w->names, w->n_names);
 
-	hash = seen_text(hash, w->directory);
-	hash = seen_text(hash, w->profile);
-	hash = seen_text(hash, w->preferred_chain);
-	hash = seen_text(hash, c->a->config.hook);
-	return seen_bytes(hash, numbers, sizeof numbers);
+	hash = hash_text(hash, w->directory);
+	hash = hash_text(hash, w->profile);
+	hash = hash_text(hash, w->preferred_chain);
+	hash = hash_text(hash, c->a->config.hook);
+	return hash_bytes(hash, numbers, sizeof numbers);
 }
 
 void cert_compare(struct cert *c)

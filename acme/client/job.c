@@ -19,6 +19,7 @@
 #include "acme/client/renew.h"
 #include "acme/store/room.h"
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
@@ -98,7 +99,7 @@ void job_hold_name(struct job *j, const char *any, const struct failure *f)
 	if (!name)
 		return;
 	h = record_hold(r, name, now, f->text);
-	h->until += failure_wait(f, ++h->failures, left, seen_text(SEEN_START, name));
+	h->until += failure_wait(f, ++h->failures, left, hash_text(HASH_START, name));
 }
 
 void job_names_failed(struct job *j)

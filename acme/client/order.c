@@ -9,6 +9,7 @@
 
 #include "acme/client/job.h"
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "agent/base/own.h"
 
@@ -80,7 +81,7 @@ static void keep_limit(struct job *j, const struct failure *f)
 {
 	struct ca *ca = j->cert->ca;
 	time_t now = clock_wall();
-	time_t until = now + failure_wait(f, 1, 0, seen_text(SEEN_START, j->cert->place.site));
+	time_t until = now + failure_wait(f, 1, 0, hash_text(HASH_START, j->cert->place.site));
 	struct err e;
 
 	switch (f->scope) {

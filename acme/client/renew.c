@@ -5,6 +5,7 @@
 #include "acme/client/renew.h"
 
 #include "acme/store/seen.h"
+#include "agent/base/hash.h"
 
 #define HOUR ((time_t)3600)
 #define DAY  (24 * HOUR)
@@ -27,7 +28,7 @@ time_t renew_by_lifetime(const struct lifetime *l, const char *name)
 	time_t spread = whole / 100 * 6;
 
 	if (spread > 0)
-		part += (time_t)(seen_text(SEEN_START, name) % (uint64_t)spread) - spread / 2;
+		part += (time_t)(hash_text(HASH_START, name) % (uint64_t)spread) - spread / 2;
 	return l->not_before + part;
 }
 

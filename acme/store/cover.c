@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "acme/store/seen.h"
+#include "agent/base/hash.h"
 
 static bool lists(const char *const *listed, size_t n, const char *name)
 {
@@ -31,12 +32,12 @@ static bool lists_by_wildcard(const char *const *listed, size_t n, const char *n
 /* Two of 64 bits, whatever the case. head: goes before the name. */
 static uint64_t bits_of(const char *head, const char *name)
 {
-	uint64_t hash = seen_bytes(SEEN_START, head, strlen(head));
+	uint64_t hash = hash_bytes(HASH_START, head, strlen(head));
 
 	for (; *name; name++) {
 		const char c = (char)tolower((unsigned char)*name);
 
-		hash = seen_bytes(hash, &c, 1);
+		hash = hash_bytes(hash, &c, 1);
 	}
 	return UINT64_C(1) << (hash >> 58) | UINT64_C(1) << (hash >> 52 & 63);
 }

@@ -9,31 +9,18 @@
 #include <string.h>
 
 #include "acme/store/cover.h"
+#include "agent/base/hash.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 
 enum { SAYS_INTERNAL = 1, SAYS_COVERS = 2, SAYS_EXACT = 4, SAYS_KEY = 8, SAYS_SOME = 16 };
 
-uint64_t seen_bytes(uint64_t hash, const void *data, size_t len)
-{
-	const unsigned char *p = data;
-
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ p[i]) * UINT64_C(1099511628211);
-	return hash;
-}
-
-uint64_t seen_text(uint64_t hash, const char *text)
-{
-	return seen_bytes(hash, text, strlen(text) + 1);
-}
-
 uint64_t seen_names(const char *const *names, size_t n)
 {
-	uint64_t hash = SEEN_START;
+	uint64_t hash = HASH_START;
 
 	for (size_t i = 0; i < n; i++)
-		hash = seen_text(hash, names[i]);
+		hash = hash_text(hash, names[i]);
 	return hash;
 }
 

@@ -24,9 +24,6 @@ struct seen {
 	size_t count, room; /* room is a power of two, or 0 */
 };
 
-#define SEEN_START UINT64_C(14695981039346656037)
-uint64_t seen_bytes(uint64_t hash, const void *data, size_t len);
-uint64_t seen_text(uint64_t hash, const char *text);
 uint64_t seen_names(const char *const *names, size_t n);
 /* Any write or replacement makes another value: device, inode, change time, size, owner, mode. */
 uint64_t seen_stat(uint64_t hash, const struct stat *st);

@@ -17,6 +17,7 @@
 
 #include "acme/store/internal.h"
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
@@ -196,7 +197,7 @@ void store_load(const struct store *s, const struct place *p, unsigned generatio
 
 uint64_t pair_content(const struct pair *p)
 {
-	return seen_bytes(seen_bytes(SEEN_START, p->chain.data, p->chain.len), p->key.data,
+	return hash_bytes(hash_bytes(HASH_START, p->chain.data, p->chain.len), p->key.data,
 			  p->key.len);
 }
 
@@ -226,7 +227,7 @@ static int stat_live(const struct store *s, const struct place *p, uint64_t *ret
 	memcpy(path + len - strlen("chain.pem"), "key.pem", sizeof "key.pem");
 	if (fstatat(s->certs, path, &key, 0) < 0)
 		key.st_mode = 0;
-	*ret_hash = seen_stat(seen_stat(SEEN_START, &chain), &key);
+	*ret_hash = seen_stat(seen_stat(HASH_START, &chain), &key);
 	*ret_odd = store_key_is_odd(s, &key) || chain_is_odd(s, &chain);
 	return 0;
 }
@@ -234,7 +235,7 @@ static int stat_live(const struct store *s, const struct place *p, uint64_t *ret
 bool store_excludes(const struct store *s, const struct place *p, const char *const *names,
 		    size_t n)
 {
-	struct seen_entry key = { .site = seen_text(SEEN_START, p->site) | 1 };
+	struct seen_entry key = { .site = hash_text(HASH_START, p->site) | 1 };
 	bool odd;
 
 	return stat_live(s, p, &key.files, &odd) < 0 || seen_excludes(&s->seen, &key, names, n);
@@ -253,7 +254,7 @@ int store_read(struct store *s, const char *webspace, const char *site, const ch
 	if (stat_live(s, &p, &key.files, &odd_key) < 0)
 		return err_set(e, ENOENT, "no certificate for %s", p.site);
 
-	key.site = seen_text(SEEN_START, p.site) | 1;
+	key.site = hash_text(HASH_START, p.site) | 1;
 	key.names = seen_names(names, n_names);
 	if (seen_get(&s->seen, &key, ret))
 		return 0;
@@ -365,7 +366,7 @@ time_t certificate_renew_at(const struct certificate *c, const char *name)
 		return c->not_after;
 
 	/* Spread by 3 % of the lifetime both ways, so that what was issued together is not renewed together. */
-	int64_t spread = (int64_t)(seen_text(SEEN_START, name) % 6001) - 3000;
+	int64_t spread = (int64_t)(hash_text(HASH_START, name) % 6001) - 3000;
 	time_t at = c->not_before + (life < 10 * day ? life / 2 : life * 2 / 3) +
 		    (time_t)(life * spread / 100000);
 	time_t margin = life / 4 < day ? life / 4 : day;
@@ -439,8 +440,8 @@ int certificate_check_files(struct store *s, const char *certificate, const char
 		return r;
 
 	struct seen_entry at = {
-		.site = seen_text(seen_text(SEEN_START + 1, certificate), key) | 1,
-		.files = seen_stat(seen_stat(SEEN_START, &chain_stat), &key_stat),
+		.site = hash_text(hash_text(HASH_START + 1, certificate), key) | 1,
+		.files = seen_stat(seen_stat(HASH_START, &chain_stat), &key_stat),
 		.names = seen_names(names, n_names),
 	};
 	autopair struct pair pair = { 0 };

@@ -9,17 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/hash.h"
 #include "agent/base/memory.h"
 
 #define REMOVED SIZE_MAX
 
-/* FNV-1a: short keys, and the order of iteration does not depend on it. */
+/* Short keys, and the order of iteration does not depend on it. */
 static size_t hash_of(const char *key)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
+	uint64_t h = hash_bytes(HASH_START, key, strlen(key));
 
-	for (; *key; key++)
-		h = (h ^ (unsigned char)*key) * UINT64_C(1099511628211);
 	return (size_t)(h ^ (h >> 32));
 }
 

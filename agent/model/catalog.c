@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/model/absence.h"
@@ -33,7 +34,7 @@ static uint64_t stamp_of(const struct stat *st)
 	const int64_t parts[] = { (int64_t)st->st_dev, (int64_t)st->st_ino, st->st_size,
 				  st->st_mtim.tv_sec,  st->st_mtim.tv_nsec, st->st_ctim.tv_sec,
 				  st->st_ctim.tv_nsec };
-	uint64_t h = option_hash_bytes(parts, sizeof(parts), OPTION_HASH_START);
+	uint64_t h = hash_bytes(HASH_START, parts, sizeof(parts));
 
 	return h ? h : 1;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "agent/base/hash.h"
 #include "agent/base/own.h"
 #include "agent/model/manual.h"
 #include "agent/model/option.h"
@@ -212,8 +213,7 @@ static void compare_option(struct difference *d, const struct option *o, const c
 	const void *was = (const char *)before + o->offset, *is = (const char *)now + o->offset;
 	autobuf struct buf key = { 0 }, old = { 0 }, new = { 0 };
 
-	if (!o->kind->hash ||
-	    o->kind->hash(was, OPTION_HASH_START) == o->kind->hash(is, OPTION_HASH_START))
+	if (!o->kind->hash || o->kind->hash(was, HASH_START) == o->kind->hash(is, HASH_START))
 		return;
 	buf_printf(&key, "%s%s", prefix, o->path);
 	if (o->kind == &kind_pairs)

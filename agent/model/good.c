@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/base/buf.h"
+#include "agent/base/hash.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/put.h"
@@ -52,7 +53,7 @@ void good_close(struct good *g)
 
 uint64_t good_hash(const char *text, size_t len)
 {
-	uint64_t h = option_hash_bytes(text, len, OPTION_HASH_START ^ len);
+	uint64_t h = hash_bytes(HASH_START ^ len, text, len);
 
 	return h ? h : 1;
 }

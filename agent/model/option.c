@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/base/hash.h"
 #include "agent/base/own.h"
 #include "agent/model/manual.h"
 #include "agent/model/names.h"
@@ -57,18 +58,6 @@ static int keep_text(const struct option *o, const struct setting *s, struct are
 	return r;
 }
 
-uint64_t option_hash_bytes(const void *data, size_t len, uint64_t h)
-{
-	for (const unsigned char *c = data; len > 0; len--)
-		h = (h ^ *c++) * UINT64_C(0x100000001b3);
-	return h;
-}
-
-static uint64_t hash_text(const char *text, uint64_t h)
-{
-	return option_hash_bytes(text, strlen(text) + 1, h);
-}
-
 /* one value ----------------------------------------------------------- */
 
 static int bool_parse(const struct option *o, const struct setting *s, struct arena *a, void *field,
@@ -83,7 +72,7 @@ static int bool_parse(const struct option *o, const struct setting *s, struct ar
 
 static uint64_t bool_hash(const void *field, uint64_t h)
 {
-	return option_hash_bytes(field, sizeof(bool), h);
+	return hash_bytes(h, field, sizeof(bool));
 }
 
 static int in_range(const struct option *o, long long n, struct err *e)
@@ -131,7 +120,7 @@ static int duration_parse(const struct option *o, const struct setting *s, struc
 
 static uint64_t number_hash(const void *field, uint64_t h)
 {
-	return option_hash_bytes(field, sizeof(uint32_t), h);
+	return hash_bytes(h, field, sizeof(uint32_t));
 }
 
 static int size_parse(const struct option *o, const struct setting *s, struct arena *a, void *field,
@@ -151,7 +140,7 @@ static int size_parse(const struct option *o, const struct setting *s, struct ar
 
 static uint64_t size_hash(const void *field, uint64_t h)
 {
-	return option_hash_bytes(field, sizeof(uint64_t), h);
+	return hash_bytes(h, field, sizeof(uint64_t));
 }
 
 static int word_parse(const struct option *o, const struct setting *s, struct arena *a, void *field,
@@ -187,7 +176,7 @@ static int text_parse(const struct option *o, const struct setting *s, struct ar
 
 static uint64_t text_hash(const void *field, uint64_t h)
 {
-	return hash_text(*(const char *const *)field, h);
+	return hash_text(h, *(const char *const *)field);
 }
 
 /* several ------------------------------------------------------------- */
@@ -228,9 +217,9 @@ static uint64_t list_hash(const void *field, uint64_t h)
 {
 	const struct text_list *list = field;
 
-	h = option_hash_bytes(&list->count, sizeof(list->count), h);
+	h = hash_bytes(h, &list->count, sizeof(list->count));
 	for (size_t i = 0; i < list->count; i++)
-		h = hash_text(list->items[i], h);
+		h = hash_text(h, list->items[i]);
 	return h;
 }
 
@@ -269,13 +258,13 @@ static uint64_t binds_hash(const void *field, uint64_t h)
 	size_t count;
 
 	memcpy(&count, (const char *)field + sizeof(void *), sizeof(count));
-	h = option_hash_bytes(&count, sizeof(count), h);
+	h = hash_bytes(h, &count, sizeof(count));
 	for (size_t i = 0; i < count; i++) {
 		const bool flags[] = { items[i].writable, items[i].exec, items[i].dev,
 				       items[i].suid };
 
-		h = hash_text(items[i].target, hash_text(items[i].source, h));
-		h = option_hash_bytes(flags, sizeof(flags), h);
+		h = hash_text(hash_text(h, items[i].source), items[i].target);
+		h = hash_bytes(h, flags, sizeof(flags));
 	}
 	return h;
 }
@@ -358,9 +347,9 @@ static uint64_t pairs_hash(const void *field, uint64_t h)
 {
 	const struct pair_list *list = field;
 
-	h = option_hash_bytes(&list->count, sizeof(list->count), h);
+	h = hash_bytes(h, &list->count, sizeof(list->count));
 	for (size_t i = 0; i < list->count; i++)
-		h = hash_text(list->items[i].value, hash_text(list->items[i].key, h));
+		h = hash_text(hash_text(h, list->items[i].key), list->items[i].value);
 	return h;
 }
 

@@ -73,5 +73,3 @@ int option_parse(const struct option *o, const struct setting *s, struct arena *
 
 /* A hash over all fields of the scope's struct, going on from h. */
 uint64_t option_hash_all(enum option_scope scope, const void *target, uint64_t h);
-uint64_t option_hash_bytes(const void *data, size_t len, uint64_t h);
-#define OPTION_HASH_START UINT64_C(0xcbf29ce484222325)

@@ -4,15 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/hash.h"
 #include "agent/base/memory.h"
 #include "agent/model/option.h"
 
 uint64_t webspace_fingerprint(const struct webspace *w)
 {
-	uint64_t h = option_hash_bytes(w->name, strlen(w->name) + 1, OPTION_HASH_START);
+	uint64_t h = hash_text(HASH_START, w->name);
 
 	h = option_hash_all(SCOPE_WEBSPACE, w, h);
-	h = option_hash_bytes(&w->n_sites, sizeof(w->n_sites), h);
+	h = hash_bytes(h, &w->n_sites, sizeof(w->n_sites));
 	for (size_t i = 0; i < w->n_sites; i++)
 		h = option_hash_all(SCOPE_SITE, &w->sites[i], h);
 	return h;

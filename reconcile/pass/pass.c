@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 #include "agent/base/own.h"
 
 #define SLICE_MAX     64
@@ -67,11 +68,7 @@ void item_add(struct world *w, struct item_list *list, const char *name, const v
 
 uint64_t progress_hash(uint64_t from, const char *text)
 {
-	uint64_t h = from ? from : UINT64_C(0xcbf29ce484222325);
-
-	for (; *text; text++)
-		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-	return h;
+	return hash_bytes(from ? from : HASH_START, text, strlen(text));
 }
 
 void pass_report(struct reconcile *r, const struct report *report)

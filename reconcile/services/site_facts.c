@@ -1,8 +1,7 @@
 /* See site_facts.h. */
 #include "reconcile/services/site_facts.h"
 
-#include <string.h>
-
+#include "agent/base/hash.h"
 #include "reconcile/site_certificate.h"
 
 struct site_facts *site_facts_gather(struct store *store, const struct host *host,
@@ -24,31 +23,15 @@ struct site_facts *site_facts_gather(struct store *store, const struct host *hos
 	return facts;
 }
 
-/* FNV-1a. */
-static uint64_t hash(uint64_t h, const void *data, size_t len)
-{
-	const unsigned char *p = data;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-	return h;
-}
-
-static uint64_t hash_text(uint64_t h, const char *text)
-{
-	return hash(h, text ? text : "", text ? strlen(text) + 1 : 1);
-}
-
 uint64_t site_facts_hash(const struct webspace *webspace, const struct site_facts *facts)
 {
-	uint64_t h = hash(UINT64_C(0xcbf29ce484222325), &webspace->fingerprint,
-			  sizeof(webspace->fingerprint));
+	uint64_t h = hash_bytes(HASH_START, &webspace->fingerprint, sizeof(webspace->fingerprint));
 
 	for (size_t i = 0; i < webspace->n_sites; i++) {
-		h = hash(h, &facts[i].certificate, sizeof(facts[i].certificate));
-		h = hash(h, &facts[i].trusted, sizeof(facts[i].trusted));
-		h = hash_text(h, facts[i].certificate_dir);
-		h = hash_text(h, facts[i].rsa_dir);
+		h = hash_bytes(h, &facts[i].certificate, sizeof(facts[i].certificate));
+		h = hash_bytes(h, &facts[i].trusted, sizeof(facts[i].trusted));
+		h = hash_text(h, facts[i].certificate_dir ?: "");
+		h = hash_text(h, facts[i].rsa_dir ?: "");
 	}
 	return h;
 }

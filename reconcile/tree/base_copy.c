@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/base/hash.h"
 #include "agent/base/own.h"
 
 #define DEPTH_MAX  16
@@ -31,16 +32,6 @@ static bool is_skipped(const char *path)
 	return false;
 }
 
-/* FNV-1a, 64 bit. */
-static uint64_t mix(uint64_t hash, const void *data, size_t len)
-{
-	const unsigned char *bytes = data;
-
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
-	return hash;
-}
-
 static uint64_t signature(const char *path, const struct stat *st)
 {
 	const uint64_t values[] = {
@@ -51,9 +42,9 @@ static uint64_t signature(const char *path, const struct stat *st)
 		(uint64_t)st->st_mtim.tv_sec,
 		(uint64_t)st->st_mtim.tv_nsec,
 	};
-	uint64_t hash = mix(UINT64_C(14695981039346656037), path, strlen(path));
+	uint64_t hash = hash_bytes(HASH_START, path, strlen(path));
 
-	return mix(hash, values, sizeof values);
+	return hash_bytes(hash, values, sizeof values);
 }
 
 uint64_t base_signature_of(const char *path)
@@ -197,8 +188,7 @@ static int walk_link(struct base_walk *w, const char *dir, const char *path, int
 		see(w, path);
 		return walk_file(w, path, to, name, e);
 	}
-	w->signature +=
-		mix(mix(UINT64_C(14695981039346656037), path, strlen(path)), target, (size_t)n);
+	w->signature += hash_bytes(hash_bytes(HASH_START, path, strlen(path)), target, (size_t)n);
 	r = account(w, path, 0, e);
 	if (r == 0 && to >= 0 && symlinkat(target, to, name) < 0)
 		r = err_sys(e, "copy %s", path);

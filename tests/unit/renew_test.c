@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "acme/store/seen.h"
+#include "agent/base/hash.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "tests/unit/cmocka_all.h"
@@ -280,7 +281,7 @@ static void a_window_that_moves_earlier_for_five_thousand_is_no_storm(void **sta
 			uint64_t random;
 
 			snprintf(name, sizeof name, "random %zu", k);
-			random = seen_text(SEEN_START, name);
+			random = hash_text(HASH_START, name);
 			at[k] = renew_at(&l, name,
 					 renew_in_window(start, start + windows[i], random), NOW);
 		}

@@ -8,16 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/hash.h"
 #include "reconcile/services/php/php.h"
 
-/* FNV-1a: the same on every host and in every release, or pools would move at an update. */
+/* The same on every host and in every release, or pools would move at an update. */
 static uint64_t hash_of(const char *name)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
-
-	for (; *name; name++)
-		h = (h ^ (unsigned char)*name) * UINT64_C(1099511628211);
-	return h;
+	return hash_bytes(HASH_START, name, strlen(name));
 }
 
 unsigned php_lines_for(const struct host *host, size_t n_pools)
