@@ -185,8 +185,8 @@ int ownership_forget(struct world *w, const char *name, const char *kind, const 
 	return 1;
 }
 
-int ownership_items(struct world *w, const char *name, const char *kind, struct text_list *ret,
-		    struct err *e)
+int ownership_items(struct world *w, const char *name, const char *kind, struct arena *a,
+		    struct text_list *ret, struct err *e)
 {
 	struct ownership *o = w->ownership;
 	const char **items;
@@ -199,12 +199,12 @@ int ownership_items(struct world *w, const char *name, const char *kind, struct 
 	p = buf_text(&o->text);
 	for (struct line l; line_next(&p, &l);)
 		n += line_is(&l, kind, NULL);
-	items = arena_new(w->arena, (n + 1) * sizeof *items);
+	items = arena_new(a, (n + 1) * sizeof *items);
 	n = 0;
 	p = buf_text(&o->text);
 	for (struct line l; line_next(&p, &l);)
 		if (line_is(&l, kind, NULL))
-			items[n++] = arena_dupn(w->arena, l.item, l.item_len);
+			items[n++] = arena_dupn(a, l.item, l.item_len);
 	*ret = (struct text_list){ items, n };
 	return 0;
 }

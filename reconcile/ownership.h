@@ -30,8 +30,8 @@ bool ownership_has(struct world *w, const char *name, const char *kind, const ch
 /* item NULL: every item of the kind; kind NULL too: all. The record of nothing is removed. 1: changed, 0: was not there. */
 int ownership_forget(struct world *w, const char *name, const char *kind, const char *item,
 		     struct err *e);
-/* The items of this kind, in the slice's arena, in the order of their making. */
-int ownership_items(struct world *w, const char *name, const char *kind, struct text_list *ret,
-		    struct err *e);
+/* The items of this kind, in the arena, in the order of their making. */
+int ownership_items(struct world *w, const char *name, const char *kind, struct arena *a,
+		    struct text_list *ret, struct err *e);
 /* Names of webspaces that have an item of this kind (a set: values not NULL). Reads every record. */
 int ownership_names(struct world *w, const char *kind, struct table *ret_names, struct err *e);

@@ -119,7 +119,7 @@ static void add_gone(struct world *w, const char *name, const char *kind,
 {
 	struct text_list made;
 
-	if (ownership_items(w, name, kind, &made, NULL) < 0)
+	if (ownership_items(w, name, kind, w->arena, &made, NULL) < 0)
 		return;
 	for (size_t i = made.count; i-- > 0;) {
 		struct place *gone;

@@ -298,7 +298,7 @@ static int mount_remove(struct world *w, void *state, const char *name, struct e
 {
 	struct mounts *m = state;
 	struct text_list made;
-	int r = ownership_items(w, name, MADE_MOUNTPOINT, &made, e);
+	int r = ownership_items(w, name, MADE_MOUNTPOINT, w->arena, &made, e);
 
 	home_close(&m->home);
 	home_use(&m->home, w, name);

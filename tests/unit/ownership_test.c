@@ -74,7 +74,7 @@ static void items_and_names_are_listed(void **state)
 	assert_int_equal(ownership_note(&w, "alice", "dir", "chroot", NULL), 1);
 	assert_int_equal(ownership_note(&w, "alice", "mountpoint", "chroot/.base", NULL), 1);
 	assert_int_equal(ownership_note(&w, "bob", "dir", "chroot", NULL), 1);
-	assert_int_equal(ownership_items(&w, "alice", "mountpoint", &items, NULL), 0);
+	assert_int_equal(ownership_items(&w, "alice", "mountpoint", &arena, &items, NULL), 0);
 	assert_int_equal(items.count, 2);
 	assert_string_equal(items.items[0], "chroot/etc/ldap");
 	assert_string_equal(items.items[1], "chroot/.base");

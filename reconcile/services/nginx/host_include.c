@@ -46,13 +46,9 @@ static int remove_one(const char *path, struct err *e)
 static int remove_others(struct world *w, const char *keep, struct err *e)
 {
 	autoarena struct arena a = { 0 };
-	struct arena *before = w->arena;
 	struct text_list made = { 0 };
-	int r, any = 0;
+	int r = ownership_items(w, RECORD, MADE_INCLUDE, &a, &made, e), any = 0;
 
-	w->arena = &a;
-	r = ownership_items(w, RECORD, MADE_INCLUDE, &made, e);
-	w->arena = before;
 	for (size_t i = 0; r >= 0 && i < made.count; i++) {
 		if (keep && strcmp(keep, made.items[i]) == 0)
 			continue;
@@ -92,15 +88,11 @@ void host_include_note_pid_file(struct world *world, const char *pid_file)
 static char *noted_pid_file(struct world *w)
 {
 	autoarena struct arena a = { 0 };
-	struct arena *before = w->arena;
 	struct text_list noted = { 0 };
-	char *path = NULL;
 
-	w->arena = &a;
-	if (ownership_items(w, RECORD, HOST_PID, &noted, NULL) == 0 && noted.count > 0)
-		path = memory_dup(noted.items[noted.count - 1]);
-	w->arena = before;
-	return path;
+	if (ownership_items(w, RECORD, HOST_PID, &a, &noted, NULL) < 0 || noted.count == 0)
+		return NULL;
+	return memory_dup(noted.items[noted.count - 1]);
 }
 
 int host_include_remove(struct world *world, char **ret_pid_file, struct err *e)
