@@ -454,15 +454,13 @@ void nginx_daemon_close(struct nginx_daemon *d)
 /* As the agent would start it: what it looks at before each start is looked at here too. */
 int nginx_exec(const struct host *host, struct err *e)
 {
-	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
-					   "LANG=C.UTF-8", NULL };
 	struct nginx_daemon *d = daemon_new(&(struct nginx_daemon_config){ .host = host });
 	int r = nginx_places_make(host, e);
 
 	if (r == 0)
 		r = remove_stale_socket(d, e);
 	if (r == 0) {
-		(void)execve(d->argv[0], (char *const *)d->argv, (char *const *)env);
+		(void)execve(d->argv[0], (char *const *)d->argv, (char *const *)nginx_environment);
 		r = err_sys(e, "%s", d->argv[0]);
 	}
 	nginx_daemon_close(d);

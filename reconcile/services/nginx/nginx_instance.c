@@ -10,6 +10,12 @@
 #include "agent/base/clock.h"
 #include "reconcile/services/nginx/rehearsal.h"
 
+const char *const nginx_environment[] = {
+	"PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+	"LANG=C.UTF-8",
+	NULL,
+};
+
 static const char *const *own_argv(const struct host *host, struct arena *a)
 {
 	const char *const argv[] = {

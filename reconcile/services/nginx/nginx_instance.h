@@ -23,5 +23,7 @@ struct nginx_instance {
 };
 
 extern const struct nginx_instance nginx_own, nginx_system;
+/* What nginx finds in its environment where we become it. */
+extern const char *const nginx_environment[];
 
 const struct nginx_instance *nginx_instance_of(const struct host *host);

@@ -14,6 +14,7 @@
 
 #include "agent/base/own.h"
 #include "reconcile/service.h"
+#include "reconcile/services/nginx/nginx_instance.h"
 
 /* This program, as it runs: one that an upgrade has replaced, too. */
 #define OURSELVES "/proc/self/exe"
@@ -48,8 +49,6 @@ static int cover(const char *path, const char *with, struct err *e)
 
 int nginx_rehearse(const struct host *host, const char *dir, struct err *e)
 {
-	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
-					   "LANG=C.UTF-8", NULL };
 	autoarena struct arena a = { 0 };
 	const char *const argv[] = {
 		host->nginx.binary, dir ? "-t" : "-T", "-q", "-c", host->nginx.main, NULL
@@ -58,7 +57,7 @@ int nginx_rehearse(const struct host *host, const char *dir, struct err *e)
 	int r = cover(host->nginx.include, with, e);
 
 	if (r == 0) {
-		(void)execve(argv[0], (char *const *)argv, (char *const *)env);
+		(void)execve(argv[0], (char *const *)argv, (char *const *)nginx_environment);
 		r = err_sys(e, "%s", argv[0]);
 	}
 	return r;
