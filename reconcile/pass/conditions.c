@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 #include "reconcile/pass/pass.h"
 
 const char *const condition_names[CONDITIONS] = {
@@ -18,18 +19,13 @@ const char *const condition_names[CONDITIONS] = {
 	[CONDITION_CERTIFICATE] = "Certificate",
 };
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 bool subject_ready(const struct subject *s)
 {
 	for (size_t i = 0; i < CONDITIONS; i++) {
 		const struct condition *c = &s->conditions[i];
 
 		if (c->status != CONDITION_TRUE &&
-		    !(c->status == CONDITION_UNKNOWN && same_text(c->reason, "NotWanted")))
+		    !(c->status == CONDITION_UNKNOWN && text_same(c->reason, "NotWanted")))
 			return false;
 	}
 	return true;
@@ -43,13 +39,13 @@ void condition_set(struct progress *p, enum condition_type type, enum condition_
 
 	/* What is left is served well, or nothing is left: what the user should see is who has the names. */
 	if (type == CONDITION_SITES && p->lost &&
-	    (status == CONDITION_TRUE || same_text(reason, "NoNames"))) {
+	    (status == CONDITION_TRUE || text_same(reason, "NoNames"))) {
 		status = CONDITION_FALSE;
 		reason = "NameTaken";
 		message = p->lost;
 	}
-	another = c->status != status || !same_text(c->reason, reason);
-	if (!another && same_text(c->message, message))
+	another = c->status != status || !text_same(c->reason, reason);
+	if (!another && text_same(c->message, message))
 		return;
 	if (another)
 		c->since = now;

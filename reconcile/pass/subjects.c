@@ -7,6 +7,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 #include "reconcile/pass/pass.h"
 
 static struct progress *progress_new(struct reconcile *r, const char *name)
@@ -36,11 +37,6 @@ void progress_free(struct progress *p)
 	free(p);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 /* A new desired state: what failed before may go well now. */
 static void progress_renew(struct progress *p, const struct webspace *webspace)
 {
@@ -64,7 +60,7 @@ void reconcile_set(struct reconcile *r, const char *name, const struct webspace 
 		r->n_going--;
 		p->subject.going = p->withdrawn = false;
 	}
-	if (!same_text(p->lost, lost)) {
+	if (!text_same(p->lost, lost)) {
 		free(p->lost);
 		p->lost = memory_dup(lost);
 	}

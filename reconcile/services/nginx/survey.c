@@ -14,6 +14,7 @@
 
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/text.h"
 
 #define HEADING   "# configuration file "
 #define WORDS_MAX 64 /* of a directive, that are looked at */
@@ -336,17 +337,12 @@ void survey_read(const struct host *host, const char *dump, struct survey *ret)
 	walk_clear(&w);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 bool survey_same(const struct survey *a, const struct survey *b)
 {
 	return a->around.http_shared == b->around.http_shared &&
 	       a->around.https_shared == b->around.https_shared &&
-	       a->around.sizes == b->around.sizes && same_text(a->pid_file, b->pid_file) &&
-	       same_text(a->problem, b->problem);
+	       a->around.sizes == b->around.sizes && text_same(a->pid_file, b->pid_file) &&
+	       text_same(a->problem, b->problem);
 }
 
 void survey_clear(struct survey *s)
