@@ -142,6 +142,13 @@ def plain(host, name, text="hello"):
     host.write(name, "index.html", text)
 
 
+def host_fault(host, name):
+    """What is said of the host, once that is why the webspace's sites cannot be had."""
+    sites = lambda: host.condition(name, "Sites") or {}
+    wait_for(f"a fault of the host at {name}", lambda: sites().get("reason") == "HostFault", 60)
+    return sites()["message"]
+
+
 def test_it_serves_webspaces_beside_its_own_site_and_stays_the_default_server(make):
     host, nginx = make()
     host.start()
@@ -171,9 +178,7 @@ def test_a_host_whose_nginx_is_broken_blames_nobody_and_goes_on_once_it_is_mende
     plain(host, "alice", "from alice\n")
     nginx.put("sites/broken", "server { listen 127.0.0.1:8085; nonsense; }\n")
     host.drop("bob", 'sites = ( { type = "static"; redirect_https = false; } ); php = { enabled = false; };')
-    sites = wait_for("bob's sites", lambda: (host.condition("bob", "Sites") or {}).get("reason") == "HostFault"
-                     and host.condition("bob", "Sites"), 60)  # fmt: skip
-    assert "nonsense" in sites["message"]
+    assert "nonsense" in host_fault(host, "bob")
     assert host.condition("alice", "Sites")["reason"] == "Served"
     assert nginx.get("alice.web.test", 8080) == (200, "from alice\n")
     assert "quarantine" not in host.journal()
@@ -185,9 +190,8 @@ def test_where_ours_would_become_the_default_server_nothing_is_published_and_the
     host, nginx = make(default="")
     host.start()
     host.drop("alice", 'sites = ( { type = "static"; redirect_https = false; } ); php = { enabled = false; };')
-    sites = wait_for("alice's sites", lambda: (host.condition("alice", "Sites") or {}).get("reason") == "HostFault"
-                     and host.condition("alice", "Sites"), 60)  # fmt: skip
-    assert "default_server" in sites["message"] and f"{nginx.root}/sites/other" in sites["message"]
+    fault = host_fault(host, "alice")
+    assert "default_server" in fault and f"{nginx.root}/sites/other" in fault
     assert nginx.get("nobody.example", 8080) == (200, "the host's own site\n")
     nginx.put("sites/other", SITE.format(address="127.0.0.1:8080", default=" default_server"))
     host.wait_ready("alice", seconds=90)
@@ -199,9 +203,7 @@ def test_one_that_does_not_run_is_not_started_and_serves_again_once_it_does(make
     host.start()
     plain(host, "alice", "from alice\n")
     nginx.stop()
-    sites = wait_for("word of it", lambda: host.condition("alice", "Sites")["reason"] == "HostFault"
-                     and host.condition("alice", "Sites"), 60)  # fmt: skip
-    assert "does not run" in sites["message"]
+    assert "does not run" in host_fault(host, "alice")
     assert nginx.pid is None
     said = host.command("doctor", "alice").stdout
     assert "the host's own nginx does not serve it" in said and "systemctl start nginx" in said

@@ -153,9 +153,10 @@ static int setup(void **state)
 	return 0;
 }
 
-static pid_t nginx_pid(void)
+/* What a pid file in the directory says; 0: nothing. */
+static pid_t pid_of(const char *file)
 {
-	autofree char *path = memory_printf("%s/run/nginx/nginx.pid", t.dir);
+	autofree char *path = memory_printf("%s/%s", t.dir, file);
 	FILE *f = fopen(path, "r");
 	int pid = 0;
 
@@ -164,6 +165,11 @@ static pid_t nginx_pid(void)
 	if (f)
 		fclose(f);
 	return pid;
+}
+
+static pid_t nginx_pid(void)
+{
+	return pid_of("run/nginx/nginx.pid");
 }
 
 static int teardown(void **state)

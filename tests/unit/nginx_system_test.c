@@ -30,15 +30,7 @@ static void put_main(const char *in_http)
 
 static pid_t system_pid(void)
 {
-	autofree char *path = memory_printf("%s/etc/nginx.pid", t.dir);
-	FILE *f = fopen(path, "r");
-	int pid = 0;
-
-	if (!f || fscanf(f, "%d", &pid) != 1)
-		pid = 0;
-	if (f)
-		fclose(f);
-	return pid;
+	return pid_of("etc/nginx.pid");
 }
 
 static void start_system(void)
