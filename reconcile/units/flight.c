@@ -195,7 +195,6 @@ static int check(struct unit *u, uint64_t generation, enum stage stage, struct e
 {
 	autoarena struct arena a = { 0 };
 	const char *const *argv = NULL, *const *env = NULL;
-
 	int r;
 
 	u->flight.stage = stage;
