@@ -22,7 +22,7 @@ HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 # Expanded at use, not at reading: `make deps` must run before the libraries are there.
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -I$B/gen -DVERSION=\"$(VERSION)\" $(WARNINGS) $(HARDENING) \
 	$(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS) $(SANITIZE)
-ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(SANITIZE)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(SANITIZE)
 LIBS = $(shell pkg-config --libs $(PACKAGES)) -linotifytools -lresolv
 LIBS_ONCE := $(LIBS)
 
@@ -31,13 +31,18 @@ TEMPLATES := $(sort $(wildcard renderers/templates/*.in))
 OBJECTS := $(SOURCES:%.c=$B/obj/%.o) $B/obj/gen/templates.o
 UNIT_TESTS := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*_test.c))
 
-all: $B/webspaces
+# The program, and what it runs to talk to CAs: each is linked with the libraries that it calls, no other.
+PROGRAMS := $B/webspaces $B/acme-worker
+MAIN_OBJECTS := $B/obj/agent/main.o $B/obj/acme/worker/main.o
+all: $(PROGRAMS)
 
-$B/webspaces: $B/obj/agent/main.o $B/libwebspaces.a
+$B/webspaces: $B/obj/agent/main.o
+$B/acme-worker: $B/obj/acme/worker/main.o
+$(PROGRAMS): $B/libwebspaces.a
 	$(call say,LD $@)
-	$Q$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ONCE)
+	$Q$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $B/libwebspaces.a $(LIBS_ONCE)
 
-$B/libwebspaces.a: $(filter-out $B/obj/agent/main.o,$(OBJECTS))
+$B/libwebspaces.a: $(filter-out $(MAIN_OBJECTS),$(OBJECTS))
 	@rm -f $@
 	$(call say,AR $@)
 	$Q$(AR) rcs $@ $^
@@ -116,7 +121,7 @@ deps: deps-demo deps-deb
 PYTEST := /usr/bin/python3 -B -m pytest -p no:cacheprovider -q
 # The container root is made here: the tests' own network has no mirror.
 FILES ?= tests/system
-system: $B/webspaces $(SYSTEM_PROGRAMS)
+system: $(PROGRAMS) $(SYSTEM_PROGRAMS)
 	@/usr/bin/python3 -B tests/system/systemd_root.py
 	WEBSPACES=$(abspath $B/webspaces) tests/private $(PYTEST) $(FILES) $(TESTS)
 
@@ -149,7 +154,7 @@ $B/acme-bench: tests/bench/acme.c $B/libwebspaces.a
 	$Q$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
 
 bench-acme:
-	@$(MAKE) --no-print-directory $B/acme-bench >&2
+	@$(MAKE) --no-print-directory $B/acme-worker $B/acme-bench >&2
 	@BENCH=$(abspath $B/acme-bench) tests/private /usr/bin/python3 -B tests/bench/bench_acme.py
 
 # Arbitrary bytes for SECONDS each, with sanitizers; what is found stays in build-fuzz.
@@ -192,8 +197,9 @@ UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 UNITS := $(wildcard packaging/systemd/*.service packaging/systemd/*.slice)
 D = $(DESTDIR)$(PREFIX)
 
-install: $B/webspaces $B/webspaces.bash man sample
+install: $(PROGRAMS) $B/webspaces.bash man sample
 	install -D -m 0755 $B/webspaces $D/bin/webspaces
+	install -D -m 0755 $B/acme-worker $D/lib/webspaces/acme-worker
 	install -D -m 0644 packaging/man/webspaces.8 $D/share/man/man8/webspaces.8
 	install -D -m 0644 $B/webspaces.conf.5 $D/share/man/man5/webspaces.conf.5
 	install -D -m 0644 $B/webspaces-metrics.7 $D/share/man/man7/webspaces-metrics.7

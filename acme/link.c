@@ -332,14 +332,17 @@ static void on_line(int fd, uint32_t events, void *data)
 
 static int start(struct link *l, struct err *e)
 {
-	const char *const ourselves[] = { "/proc/self/exe", "acme-worker", l->user, l->ca_file,
-					  NULL };
-	struct spawn s = { .argv = l->argv ? l->argv : ourselves, .new_session = true };
+	char program[PATH_MAX];
+	const char *const worker[] = { program, VERSION, l->user, l->ca_file, NULL };
+	struct spawn s = { .argv = l->argv ? l->argv : worker, .new_session = true };
 	autofd int theirs = -1, ours = -1;
 	int line[2], r;
 
 	if (!l->argv && geteuid() == 0 && !getpwnam(l->user))
 		return err_set(e, ENOENT, "no user %s", l->user);
+	r = l->argv ? 0 : spawn_find("acme-worker", program, e);
+	if (r < 0)
+		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line) < 0)
 		return err_sys(e, "socketpair");
 	ours = line[0];

@@ -150,8 +150,12 @@ static int serve(struct worker *w, struct err *e)
 static int open_all(const struct worker_config *config, struct worker *w, struct err *e)
 {
 	const char *const files[] = { config->ca_file, NULL };
-	int r = http_init(e);
+	int r;
 
+	if (strcmp(config->version, VERSION) != 0)
+		return err_set(e, EPROTO, "it is of version " VERSION ", we are of %s: restart the agent",
+			       config->version);
+	r = http_init(e);
 	if (r == 0)
 		r = dns_init(e);
 	if (r == 0)

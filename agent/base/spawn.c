@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
@@ -27,6 +28,9 @@
 #include "agent/base/put.h"
 
 #define OUTPUT_MAX 65536
+
+/* Where other programs of ours are, seen from the directory of the one that runs. */
+static const char *const places[] = { "", "../lib/webspaces/" };
 
 static const char *const clean_env[] = {
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -113,6 +117,23 @@ static int start(const struct spawn *s, int in, struct spawned *ret, struct err 
 	}
 	*ret = (struct spawned){ .pid = pid, .pidfd = fd };
 	return 0;
+}
+
+int spawn_find(const char *name, char ret[static PATH_MAX], struct err *e)
+{
+	char us[PATH_MAX - 64]; /* with " (deleted)" behind it after an upgrade */
+	ssize_t len = readlink("/proc/self/exe", us, sizeof(us));
+
+	if (len < 0)
+		return err_sys(e, "/proc/self/exe");
+	while (us[len - 1] != '/')
+		len--;
+	for (size_t i = 0; i < ELEMENTS(places); i++) {
+		(void)snprintf(ret, PATH_MAX, "%.*s%s%s", (int)len, us, places[i], name);
+		if (access(ret, X_OK) == 0)
+			return 0;
+	}
+	return err_set(e, ENOENT, "no program %s", ret);
 }
 
 int spawn_start(const struct spawn *s, struct spawned *ret, struct err *e)

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,12 @@ struct spawned {
 	pid_t pid;
 	int pidfd; /* readable when it has ended; owned by the caller */
 };
+
+/*
+ * The path of another program of ours: beside the one that runs, as where they are built, or in the
+ * library directory beside it. -ENOENT, the path where it should be in e.
+ */
+int spawn_find(const char *name, char ret[static PATH_MAX], struct err *e);
 
 /* Starts it. A program that cannot be executed is an error here, not a status later. */
 int spawn_start(const struct spawn *s, struct spawned *ret, struct err *e);

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "acme/acme.h"
-#include "acme/worker/worker.h"
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
 
@@ -135,9 +134,6 @@ int main(int argc, char **argv)
 
 	if (argc < 4)
 		return 64;
-	if (strcmp(argv[1], "acme-worker") == 0)
-		return worker_run(&(struct worker_config){ .user = argv[2], .ca_file = argv[3] },
-				  &e) < 0;
 	if (loop_open(&loop, &e) < 0 || store_open(argv[2], getegid(), true, &store, &e) < 0)
 		fail(&e);
 	argv++;

@@ -1,5 +1,5 @@
 /*
- * The agent's end of the line alone, for test_worker.py: worker_driver WEBSPACES USER CA_FILE.
+ * The agent's end of the line alone, for test_worker.py: worker_driver WORKER USER CA_FILE.
  * A line of JSON on standard input is a request, as are its keys; each reply is a line of JSON.
  * "drop ID", "figures" and the end of input are obeyed as well.
  */
@@ -178,8 +178,7 @@ static void readable(int fd, uint32_t events, void *data)
 
 int main(int argc, char *argv[])
 {
-	const char *worker[] = { argc == 4 ? argv[1] : NULL, "acme-worker", argv[2], argv[3],
-				 NULL };
+	const char *worker[] = { argc == 4 ? argv[1] : NULL, VERSION, argv[2], argv[3], NULL };
 	struct loop_source *input;
 	struct err e = { 0 };
 

@@ -45,6 +45,9 @@ static const char fake[] =
 
 static const char *const fake_argv[] = { "/usr/bin/python3", "-S", "-c", fake, NULL };
 
+/* The real worker, as which this program runs when it is given words. */
+static const char *const real_argv[] = { "/proc/self/exe", VERSION, "nobody", "", NULL };
+
 #define ASKED_MAX 400
 
 static struct loop *loop;
@@ -293,6 +296,19 @@ static void a_user_that_there_is_not_is_said(void **state)
 	broken_is(a, "no user webspaces-nobody");
 }
 
+static void a_worker_that_is_not_installed_is_said(void **state)
+{
+	struct asked *a;
+
+	(void)state;
+	open_line(NULL, "nobody");
+	a = ask("ok");
+	wait_for(a);
+	assert_int_equal(a->error, REPLY_BROKEN);
+	assert_true(strncmp(a->text, "no program /", 12) == 0);
+	assert_non_null(strstr(a->text, "/../lib/webspaces/acme-worker"));
+}
+
 static void what_no_message_can_say_is_broken_and_stops_nobody(void **state)
 {
 	struct asked *bad, *good;
@@ -403,7 +419,7 @@ static void the_real_worker_answers_from_its_sandbox(void **state)
 	struct asked *a;
 
 	(void)state;
-	open_line(NULL, "nobody");
+	open_line(real_argv, "nobody");
 	a = look_at("127.0.0.1:1");
 	wait_for(a);
 	assert_int_equal(a->error, REPLY_UNREACHABLE);
@@ -415,14 +431,28 @@ static void the_real_worker_answers_from_its_sandbox(void **state)
 	assert_int_equal(link_figures(line).deaths, 0);
 }
 
+static void a_worker_of_another_version_says_so(void **state)
+{
+	static const char *const argv[] = { "/proc/self/exe", "0.0.1", "nobody", "", NULL };
+	struct asked *a;
+
+	(void)state;
+	open_line(argv, "nobody");
+	a = look_at("127.0.0.1:1");
+	wait_for(a);
+	broken_is(a, "the worker ended: it is of version " VERSION
+		     ", we are of 0.0.1: restart the agent");
+}
+
 static void the_real_worker_says_why_it_cannot_begin(void **state)
 {
+	static const char *const argv[] = { "/proc/self/exe", VERSION, "root", "", NULL };
 	struct asked *a;
 
 	(void)state;
 	if (geteuid() != 0)
 		skip();
-	open_line(NULL, "root");
+	open_line(argv, "root");
 	a = look_at("127.0.0.1:1");
 	wait_for(a);
 	broken_is(a, "the worker ended: user root has the rights of root");
@@ -441,17 +471,19 @@ int main(int argc, char *argv[])
 		CASE(between_deaths_the_pause_grows_until_one_exchange_succeeds),
 		CASE(a_worker_that_cannot_be_started_is_said),
 		CASE(a_user_that_there_is_not_is_said),
+		CASE(a_worker_that_is_not_installed_is_said),
 		CASE(what_no_message_can_say_is_broken_and_stops_nobody),
 		CASE(more_than_the_line_holds_waits_and_at_most_64_are_under_way),
 		CASE(who_is_told_may_ask_and_drop_also_about_a_death),
 		CASE(closing_ends_the_worker_and_tells_nobody),
 		CASE(without_questions_there_is_no_worker),
 		CASE(the_real_worker_answers_from_its_sandbox),
+		CASE(a_worker_of_another_version_says_so),
 		CASE(the_real_worker_says_why_it_cannot_begin),
 	};
 
-	if (argc == 4 && strcmp(argv[1], "acme-worker") == 0)
-		return worker_run(&(struct worker_config){ .user = argv[2], .ca_file = argv[3] },
+	if (argc == 4)
+		return worker_run(&(struct worker_config){ .version = argv[1], .user = argv[2], .ca_file = argv[3] },
 				  &(struct err){ 0 }) < 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
