@@ -34,7 +34,8 @@ BENCH = os.environ["BENCH"]
 ROOT = "/mnt/bench"
 N = 100
 IN_FLIGHT = 16
-ROUNDS = 3
+ROUNDS = 5
+PATIENCE = 60  # seconds
 BEGIN = time.monotonic()
 
 NGINX = """
@@ -85,8 +86,18 @@ class Ours:
     def issue(self, n, url):
         self.next += n
         words = [BENCH, "issue", self.state, url, self.ca.ca_file, f"{ROOT}/run", "127.0.0.1:80", str(n), str(self.next - n)]
-        out = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+        out = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
         return Figures(out.stdout)
+
+    def issue_with_account(self, n, url):
+        """From a CA that has just been started: two new orders at once may deadlock a Pebble. Then once more."""
+        while True:
+            self.ca.restart()
+            self.issue(1, url)
+            try:
+                return self.issue(n, url)
+            except subprocess.TimeoutExpired:
+                say("Pebble has deadlocked; once more")
 
 
 def children_user():
@@ -149,12 +160,9 @@ def measure(ca):
     ours = Ours(ca)
     nginx = start_nginx(ours.thumbprint(ca.directory_url))
     try:
-        say("ours, the first (makes the account)")
-        ours.issue(1, ca.directory_url)
         runs = []
-        for i in range(ROUNDS):
-            # It deadlocks after some hundred certificates: well below that.
-            runs.append(ours.issue(N, ca.directory_url))
+        for _ in range(ROUNDS):
+            runs.append(ours.issue_with_account(N, ca.directory_url))
             say(f"ours, {N}: {vars(runs[-1])}")
         one = ours.issue(1, ca.directory_url)
         say(f"uacme, {N}")
@@ -179,9 +187,7 @@ def measure_far(ca):
     ours = Ours(ca)
     nginx = start_nginx(ours.thumbprint(url))
     try:
-        say("ours over 50 ms, the first")
-        ours.issue(1, url)
-        far = [ours.issue(N, url) for _ in range(2)]
+        far = [ours.issue_with_account(N, url) for _ in range(2)]
         say(f"ours over 50 ms, {N}: {vars(far[-1])}")
         theirs = uacme(ca, url, f"{ROOT}/uacme", 4)
     finally:

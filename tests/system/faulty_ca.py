@@ -11,6 +11,7 @@ the URL holds. What a request is (its kind) is learned from the directory and fr
 """
 
 import collections
+import contextlib
 import datetime
 import email.utils
 import functools
@@ -87,6 +88,7 @@ class FaultyCA(Peer):
     def __init__(self, upstream, profiles=None, ari=True):
         super().__init__("faulty", next(FaultyCA.numbers))
         self.upstream, self.ari, self.profiles = upstream, ari, profiles or {}
+        self.ordering = getattr(upstream, "ordering", contextlib.nullcontext())
         self.ca_file = https_authority().ca_file
         self.lock, self.local = threading.RLock(), threading.local()
         self.requests, self.rules, self.windows = [], [], {}
@@ -230,7 +232,8 @@ class FaultyCA(Peer):
             return problem("invalidProfile", 400, f"profile {seen.payload['profile']} is not known")
         if seen.kind == "finalize" and seen.payload:
             self.requested[seen.path] = request_of(seen.payload["csr"])
-        answer = self.ask(seen.method, seen.path, seen.raw, seen.headers.get("Content-Type"))
+        with self.ordering if seen.kind == "newOrder" else contextlib.nullcontext():
+            answer = self.ask(seen.method, seen.path, seen.raw, seen.headers.get("Content-Type"))
         self.learn(seen, answer)
         if seen.kind == "directory" and answer.json:
             directory = answer.json

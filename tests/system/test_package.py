@@ -45,7 +45,8 @@ def test_it_belongs_to_root_and_nobody_else_writes_it(members):
 
 
 def test_it_has_all_that_a_service_of_debian_has(members):
-    wanted = """/usr/bin/webspaces /etc/webspaces/webspaces.conf /etc/webspaces.d /etc/nginx/webspaces.d
+    wanted = """/usr/bin/webspaces /usr/lib/webspaces/acme-worker /etc/webspaces/webspaces.conf /etc/webspaces.d
+        /etc/nginx/webspaces.d
         /lib/systemd/system/webspaces.service /lib/systemd/system/webspaces-ns.service
         /lib/systemd/system/webspaces-nginx.service /lib/systemd/system/webspaces-php@.service
         /lib/systemd/system/webspaces.slice /usr/lib/sysusers.d/webspaces.conf /usr/lib/tmpfiles.d/webspaces.conf
@@ -82,7 +83,7 @@ def test_make_install_installs_what_the_package_has(members, tmp_path):
     assert r.returncode == 0, r.stderr
     made = {"/" + os.path.relpath(os.path.join(at, name), root) for at, _, names in os.walk(root) for name in names}
     packaged = {path.removesuffix(".gz") for path, member in members.items() if member.isfile()}
-    own = {p for p in packaged if p.startswith(("/usr/share/doc/", "/usr/share/lintian/", "/usr/lib/webspaces/", "/etc/ca-certificates/"))}
+    own = {p for p in packaged if p.startswith(("/usr/share/doc/", "/usr/share/lintian/", "/usr/lib/webspaces/default-site", "/etc/ca-certificates/"))}
     assert made == packaged - own
 
 

@@ -281,6 +281,20 @@ static void no_descriptor_is_left_behind(void **state)
 	assert_int_equal(after, before);
 }
 
+static void programs_of_ours_are_found_beside_us_or_it_is_said_where_they_should_be(void **state)
+{
+	char path[PATH_MAX];
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(spawn_find("spawn_test", path, &e), 0);
+	assert_int_equal(access(path, X_OK), 0);
+	assert_null(strstr(path, "/lib/"));
+	assert_int_equal(spawn_find("no-such-program", path, &e), -ENOENT);
+	assert_true(strncmp(e.text, "no program /", 12) == 0);
+	assert_non_null(strstr(e.text, "/../lib/webspaces/no-such-program"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +313,8 @@ int main(void)
 		cmocka_unit_test(a_started_child_is_followed_by_its_descriptor),
 		cmocka_unit_test(a_started_child_has_the_given_standard_input_or_none),
 		cmocka_unit_test(no_descriptor_is_left_behind),
+		cmocka_unit_test(
+			programs_of_ours_are_found_beside_us_or_it_is_said_where_they_should_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
