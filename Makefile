@@ -33,11 +33,11 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*_test.c
 
 # The program, and what it runs to talk to CAs: each is linked with the libraries that it calls, no other.
 PROGRAMS := $B/webspaces $B/acme-worker
-MAIN_OBJECTS := $B/obj/agent/main.o $B/obj/acme/worker/main.o
+MAIN_OBJECTS := $B/obj/agent/main.o $B/obj/acme/worker/acme_worker.o
 all: $(PROGRAMS)
 
 $B/webspaces: $B/obj/agent/main.o
-$B/acme-worker: $B/obj/acme/worker/main.o
+$B/acme-worker: $B/obj/acme/worker/acme_worker.o
 $(PROGRAMS): $B/libwebspaces.a
 	$(call say,LD $@)
 	$Q$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $B/libwebspaces.a $(LIBS_ONCE)

@@ -7,10 +7,10 @@
 #include "agent/verb.h"
 
 static const struct verb *const verbs[] = {
-	&run_verb,        &apply_verb,    &plan_verb,        &check_verb,      &status_verb,
-	&render_verb,     &certs_verb,    &options_verb,     &metrics_verb,    &mounts_verb,
-	&enter_verb,      &access_verb,   &confirm_verb,     &rollback_verb,   &doctor_verb,
-	&completion_verb, &purge_verb,    &exec_php_verb,    &exec_nginx_verb, &namespace_verb,
+	&run_verb,        &apply_verb,    &plan_verb,     &check_verb,      &status_verb,
+	&render_verb,     &certs_verb,    &options_verb,  &metrics_verb,    &mounts_verb,
+	&enter_verb,      &access_verb,   &confirm_verb,  &rollback_verb,   &doctor_verb,
+	&completion_verb, &purge_verb,    &exec_php_verb, &exec_nginx_verb, &namespace_verb,
 	&reload_verb,     &make_key_verb,
 };
 

@@ -245,6 +245,12 @@ void cert_done(struct cert *c, const struct failure *f)
 	}
 	tell_problem(c, f);
 	cert_save(c);
+	/*
+	 * The record is there before the order goes: should we end in between, an order that the record
+	 * names is over, while a certificate that no record knows would be ordered once more.
+	 */
+	if (c->job->installed && !f)
+		order_drop(c->job->dir);
 	job_free(take_ptr(c->job));
 	cert_look(c);
 	c->a->config.changed(c->webspace, c->a->config.data);

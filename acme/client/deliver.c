@@ -101,18 +101,12 @@ static void remember(struct job *j)
 		record_release(r, j->order.names[i]);
 }
 
-/*
- * The record is there before the order goes: should we end in between, an order that the record
- * names is over, while a certificate that no record knows would be ordered once more.
- */
 static void on_installed(struct job *j)
 {
 	struct cert *c = j->cert;
 	char ended[21];
 
 	j->spent.n_names = 0;
-	cert_save(c);
-	order_drop(j->dir);
 	c->ca->proven = true;
 	c->a->issued++;
 	clock_rfc3339(c->ends, ended);

@@ -25,7 +25,6 @@
 #include "agent/base/own.h"
 
 owned(ECDSA_SIG, ECDSA_SIG_free);
-owned(EVP_PKEY_CTX, EVP_PKEY_CTX_free);
 
 const char *const key_type_names[] = { "ECDSA P-256", "RSA 2048", "RSA 3072", "RSA 4096", "other" };
 const char *const key_type_words[] = { "p256", "rsa2048", "rsa3072", "rsa4096", "other" };
@@ -205,6 +204,7 @@ void key_free(struct key *k)
 {
 	if (!k)
 		return;
+	EVP_PKEY_CTX_free(k->signing);
 	EVP_PKEY_free(k->evp);
 	OPENSSL_cleanse(k->private, sizeof k->private);
 	free(k);
@@ -285,6 +285,19 @@ static bool take_signature(const unsigned char *der, size_t len, unsigned char r
 	       BN_bn2binpad(ECDSA_SIG_get0_s(s), ret + 32, 32) == 32;
 }
 
+/* An account's key signs seven times a certificate. */
+static bool prepare_signing(struct key *k)
+{
+	EVP_PKEY *evp = k->signing ? NULL : key_signer(k);
+
+	if (evp && (k->signing = EVP_PKEY_CTX_new(evp, NULL)) &&
+	    EVP_PKEY_sign_init(k->signing) != 1) {
+		EVP_PKEY_CTX_free(k->signing);
+		k->signing = NULL;
+	}
+	return k->signing;
+}
+
 int key_sign(struct key *k, const void *data, size_t len, unsigned char ret[static 64],
 	     struct err *e)
 {
@@ -294,12 +307,9 @@ int key_sign(struct key *k, const void *data, size_t len, unsigned char ret[stat
 	if (k->type != KEY_P256)
 		return err_set(e, EINVAL, "not a P-256 key");
 
-	EVP_PKEY *evp = key_signer(k);
-	auto_of(EVP_PKEY_CTX_free) EVP_PKEY_CTX *c = evp ? EVP_PKEY_CTX_new(evp, NULL) : NULL;
-
 	digest_sha256(data, len, digest);
-	if (!c || EVP_PKEY_sign_init(c) != 1 ||
-	    EVP_PKEY_sign(c, der, &der_len, digest, sizeof digest) != 1 ||
+	if (!prepare_signing(k) ||
+	    EVP_PKEY_sign(k->signing, der, &der_len, digest, sizeof digest) != 1 ||
 	    !take_signature(der, der_len, ret))
 		return openssl_failed(e, EIO, "sign");
 	return 0;

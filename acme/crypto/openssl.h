@@ -33,6 +33,7 @@ struct key {
 	enum key_type type;
 	unsigned char private[32], public[65]; /* P-256 only; the point uncompressed */
 	EVP_PKEY *evp;                         /* to sign with; P-256: NULL while not needed */
+	EVP_PKEY_CTX *signing;                 /* NULL: nothing has been signed yet */
 };
 
 /* OpenSSL's own reason, and its queue is empty again. Returns -code. */

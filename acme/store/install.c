@@ -26,13 +26,16 @@
 /* A directory that the web server may pass through. Never open to it before it belongs to it. */
 static int enter(const struct store *s, int dir, const char *name, bool *ret_made, struct err *e)
 {
-	*ret_made = mkdirat(dir, name, 0700) == 0;
-	if (!*ret_made && errno != EEXIST)
-		return err_sys(e, "mkdir %s", name);
-
-	autofd int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	autofd int fd = openat(dir, name, flags);
 	struct stat st;
 
+	*ret_made = fd < 0 && errno == ENOENT;
+	if (*ret_made) {
+		if (mkdirat(dir, name, 0700) < 0)
+			return err_sys(e, "mkdir %s", name);
+		fd = openat(dir, name, flags);
+	}
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(e, "open %s", name);
 	if ((st.st_mode & 07777) == 0710 && st.st_gid == s->web_gid && st.st_uid == s->uid)

@@ -435,7 +435,7 @@ static void retire(struct exchange *x)
 	x->http->idle = x;
 }
 
-void http_wait(struct http *h, const struct pollfd *others, size_t n_others, int timeout_msec)
+void http_wait(struct http *h, struct pollfd *others, size_t n_others, int timeout_msec)
 {
 	struct curl_waitfd fds[OTHERS_MAX];
 
@@ -449,6 +449,8 @@ void http_wait(struct http *h, const struct pollfd *others, size_t n_others, int
 		};
 	(void)curl_multi_poll(h->multi, fds, (unsigned)n_others,
 			      timeout_msec < 0 ? INT_MAX : timeout_msec, NULL);
+	for (size_t i = 0; i < n_others; i++)
+		others[i].revents = fds[i].revents;
 }
 
 void http_run(struct http *h)

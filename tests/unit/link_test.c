@@ -483,7 +483,9 @@ int main(int argc, char *argv[])
 	};
 
 	if (argc == 4)
-		return worker_run(&(struct worker_config){ .version = argv[1], .user = argv[2], .ca_file = argv[3] },
+		return worker_run(&(struct worker_config){ .version = argv[1],
+							   .user = argv[2],
+							   .ca_file = argv[3] },
 				  &(struct err){ 0 }) < 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
