@@ -312,28 +312,15 @@ static bool name_of_file(const char *file, char *ret)
 	return true;
 }
 
-static DIR *status_list(int dir, struct err *e)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d) {
-		err_sys(e, "read the status directory");
-		if (fd >= 0)
-			close(fd);
-	}
-	return d;
-}
-
 int status_sweep(struct status *s, const struct table *subjects, struct err *e)
 {
-	autodir DIR *d = status_list(s->dir, e);
+	autodir DIR *d = path_list(s->dir, ".", e);
 	char name[NAME_MAX + 1];
 	const struct dirent *entry;
 	int r = 0;
 
 	if (!d)
-		return -e->code;
+		return err_in(e, "status directory");
 	while (r == 0 && (entry = readdir(d)))
 		if (name_of_file(entry->d_name, name) && !table_get(subjects, name))
 			r = status_forget(s, name, e);
@@ -348,13 +335,13 @@ static int name_order(const void *a, const void *b)
 /* All names with a status, sorted; the array and its texts are the caller's. */
 static int status_names(int dir, char ***ret, size_t *ret_n, struct err *e)
 {
-	autodir DIR *d = status_list(dir, e);
+	autodir DIR *d = path_list(dir, ".", e);
 	char name[NAME_MAX + 1], **names = NULL;
 	const struct dirent *entry;
 	size_t n = 0, room = 0;
 
 	if (!d)
-		return -e->code;
+		return err_in(e, "status directory");
 	while ((entry = readdir(d))) {
 		if (!name_of_file(entry->d_name, name))
 			continue;

@@ -211,15 +211,13 @@ int ownership_items(struct world *w, const char *name, const char *kind, struct 
 
 int ownership_names(struct world *w, const char *kind, struct table *ret_names, struct err *e)
 {
-	autodir DIR *d = NULL;
-	int fd;
-
 	if (w->ownership->dir < 0)
 		return 0;
-	fd = openat(w->ownership->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = fd < 0 ? NULL : fdopendir(fd);
+
+	autodir DIR *d = path_list(w->ownership->dir, ".", e);
+
 	if (!d)
-		return err_sys(e, "records of what was made");
+		return err_in(e, "records of what was made");
 	for (const struct dirent *entry; (entry = readdir(d));)
 		if (entry->d_name[0] != '.' && ownership_has(w, entry->d_name, kind, NULL))
 			(void)table_set(ret_names, entry->d_name, w->ownership);

@@ -81,20 +81,10 @@ void acme_standing(struct store *s, const char *webspace, const struct acme_want
 	ret->whole = ret->good && !held;
 }
 
-static DIR *open_places(const struct store *s, const char *webspace)
-{
-	int fd = s->certs < 0 ? -1 : path_open(s->certs, webspace, O_RDONLY | O_DIRECTORY, NULL);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d && fd >= 0)
-		close(fd);
-	return d;
-}
-
 int acme_stand_in(struct store *s, const char *webspace, const char *const *names, size_t n,
 		  time_t now, struct acme_standing *ret)
 {
-	DIR *places = open_places(s, webspace);
+	autodir DIR *places = path_list(s->certs, webspace, NULL);
 	const struct dirent *place;
 	int r = -ENOENT;
 
@@ -114,7 +104,5 @@ int acme_stand_in(struct store *s, const char *webspace, const char *const *name
 			*ret = found;
 		}
 	}
-	if (places)
-		closedir(places);
 	return r;
 }

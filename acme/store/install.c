@@ -70,8 +70,7 @@ static int write_new(const struct store *s, int dir, const char *name, bool secr
 /* The highest number there is, and what is older than the generations we keep goes. */
 static unsigned last_generation(int site)
 {
-	int fd = openat(site, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	autodir DIR *d = path_list(site, ".", NULL);
 	const struct dirent *entry;
 	unsigned long last = 0;
 

@@ -26,19 +26,14 @@ uint64_t seen_names(const char *const *names, size_t n)
 
 uint64_t seen_stat(uint64_t hash, const struct stat *st)
 {
-	uint64_t facts[] = { st->st_dev,
-			     st->st_ino,
-			     (uint64_t)st->st_ctim.tv_sec,
-			     (uint64_t)st->st_ctim.tv_nsec,
-			     (uint64_t)st->st_size,
-			     (uint64_t)st->st_mode << 32 | st->st_gid };
+	const uint64_t facts[] = { st->st_dev,
+				   st->st_ino,
+				   (uint64_t)st->st_ctim.tv_sec,
+				   (uint64_t)st->st_ctim.tv_nsec,
+				   (uint64_t)st->st_size,
+				   (uint64_t)st->st_mode << 32 | st->st_gid };
 
-	/* By words, this is done ten thousand times a pass. */
-	for (size_t i = 0; i < ELEMENTS(facts); i++) {
-		hash = (hash ^ facts[i]) * UINT64_C(0x9E3779B97F4A7C15);
-		hash ^= hash >> 29;
-	}
-	return hash;
+	return hash_words(hash, facts, ELEMENTS(facts)); /* ten thousand times a pass */
 }
 
 /* The site's place, or the free one where it would go. room is not 0. */

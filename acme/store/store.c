@@ -154,13 +154,10 @@ int store_place(const char *webspace, const char *site, struct place *ret, struc
 unsigned store_generation(const struct store *s, const struct place *p)
 {
 	char path[400], text[16], *end;
-	ssize_t n;
 
 	snprintf(path, sizeof path, "%s/current", p->site);
-	n = s->certs < 0 ? -1 : readlinkat(s->certs, path, text, sizeof text - 1);
-	if (n <= 0)
+	if (!path_read_link(s->certs, path, text, sizeof text))
 		return 0;
-	text[n] = '\0';
 
 	unsigned long number = strtoul(text, &end, 10);
 
@@ -290,12 +287,11 @@ int store_list(struct store *s, struct table *ret_names, struct err *e)
 	if (s->certs < 0)
 		return 0;
 
-	int fd = openat(s->certs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	autodir DIR *d = path_list(s->certs, ".", e);
 	const struct dirent *entry;
 
 	if (!d)
-		return err_sys(e, "list %s/certs", s->state_dir);
+		return err_in(e, "%s/certs", s->state_dir);
 	while ((entry = readdir(d)))
 		if (entry->d_name[0] != '.')
 			table_set(ret_names, entry->d_name, s);
@@ -335,15 +331,12 @@ static bool is_removed_of(const char *name, const char *webspace)
 int store_purge(struct store *s, const char *webspace, struct err *e)
 {
 	int r = store_remove(s, webspace, e);
-	int fd = r < 0 || s->certs < 0 ? -1
-				       : openat(s->certs, ".removed",
-						O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	autodir DIR *d = r < 0 ? NULL : path_list(s->certs, ".removed", NULL);
 	const struct dirent *entry;
 
 	while (r >= 0 && d && (entry = readdir(d)))
 		if (is_removed_of(entry->d_name, webspace))
-			r = path_remove_tree(fd, entry->d_name, e);
+			r = path_remove_tree(dirfd(d), entry->d_name, e);
 	return r < 0 ? r : 0;
 }
 

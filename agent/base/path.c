@@ -164,6 +164,18 @@ static int read_to_end(int fd, size_t expected, size_t room, char **ret_text, si
 	return 0;
 }
 
+DIR *path_list(int dir, const char *path, struct err *e)
+{
+	int fd = path_open(dir, path, O_RDONLY | O_DIRECTORY, e);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0) {
+		err_sys(e, "list %s", path);
+		close(fd);
+	}
+	return d;
+}
+
 int path_read(int dir, const char *path, size_t max_bytes, char **ret_text, size_t *ret_len,
 	      struct err *e)
 {
@@ -188,6 +200,16 @@ int path_read(int dir, const char *path, size_t max_bytes, char **ret_text, size
 	if (r < 0)
 		return err_set(e, -r, "read %s: %s", path, strerror(-r));
 	return 0;
+}
+
+bool path_read_link(int dir, const char *name, char *ret, size_t room)
+{
+	ssize_t n = readlinkat(dir, name, ret, room);
+
+	if (n < 0 || (size_t)n >= room)
+		return false;
+	ret[n] = '\0';
+	return true;
 }
 
 struct path_fd path_of_fd(int fd)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -32,9 +33,18 @@ int path_open_dir(const char *path, struct err *e);
 /* Makes the directory with this mode, and its parents (0755) where they are missing: root's own places. 1: made, 0: was there. */
 int path_make_dirs(const char *path, mode_t mode, struct err *e);
 
+/*
+ * The entries of the directory at a relative path beneath dir (".": itself), from their beginning;
+ * opened as by path_open. Owned by the caller (autodir). NULL: error.
+ */
+DIR *path_list(int dir, const char *path, struct err *e);
+
 /* Reads a whole file, at most max_bytes (else -EFBIG). *ret_text is the caller's; NUL-terminated. */
 int path_read(int dir, const char *path, size_t max_bytes, char **ret_text, size_t *ret_len,
 	      struct err *e);
+
+/* Where the link dir/name leads, with a NUL. False: it is no link, or leads to more than fits. */
+bool path_read_link(int dir, const char *name, char *ret, size_t room);
 
 /* The path under which the kernel shows this descriptor: for calls that only take paths. */
 struct path_fd {

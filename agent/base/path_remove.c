@@ -60,30 +60,20 @@ static int move_up(struct removal *r, int dir, const char *name)
 	return result < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* A stream of its own over an open directory, from its beginning. */
-static DIR *entries_of(int fd)
-{
-	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = own >= 0 ? fdopendir(own) : NULL;
-
-	if (!d && own >= 0)
-		close(own);
-	return d;
-}
-
 /* Empties and removes one directory that lies directly below the top. */
 static int remove_dir(struct removal *r, const char *name)
 {
 	autofd int fd = path_open_same_mount(r->top, name, O_RDONLY | O_DIRECTORY, NULL);
 	autodir DIR *entries = NULL;
 	struct dirent *it;
+	struct err e;
 	int failure;
 
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	entries = entries_of(fd);
+	entries = path_list(fd, ".", &e);
 	if (!entries)
-		return -errno;
+		return -e.code;
 	while ((it = readdir(entries))) {
 		if (is_dots(it->d_name))
 			continue;
@@ -98,12 +88,13 @@ static int remove_dir(struct removal *r, const char *name)
 /* 1: there was something at the top, 0: it is empty. */
 static int look(struct removal *r)
 {
-	autodir DIR *entries = entries_of(r->top);
+	struct err e;
+	autodir DIR *entries = path_list(r->top, ".", &e);
 	struct dirent *it;
 	int failure, found = 0;
 
 	if (!entries)
-		return -errno;
+		return -e.code;
 	r->progress = false;
 	r->failure = 0;
 	while ((it = readdir(entries))) {

@@ -62,21 +62,11 @@ bool history_name(const char *file, bool *ret_is_new, char ret[static NAME_FILE_
 	return name_of_file(as_conf, ret);
 }
 
-static DIR *list_open(int dir, const char *name)
-{
-	int fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d && fd >= 0)
-		close(fd);
-	return d;
-}
-
 /* Points --------------------------------------------------------------- */
 
 uint64_t history_before(const struct history *h, uint64_t generation)
 {
-	autodir DIR *d = list_open(h->dir, ".");
+	autodir DIR *d = path_list(h->dir, ".", NULL);
 	uint64_t best = 0;
 
 	for (struct dirent *it; d && (it = readdir(d)) != NULL;) {
@@ -109,7 +99,7 @@ time_t history_when(const struct history *h, uint64_t point)
 
 void history_names(const struct history *h, uint64_t point, struct table *ret)
 {
-	autodir DIR *d = list_open(h->dir, number_of(point).text);
+	autodir DIR *d = path_list(h->dir, number_of(point).text, NULL);
 	char name[NAME_FILE_MAX + 1];
 	bool is_new;
 
@@ -178,7 +168,7 @@ int history_keep(struct history *h, const char *name, int dir, struct err *e)
 
 int history_forget(const struct history *h, const char *name, struct err *e)
 {
-	autodir DIR *d = list_open(h->dir, ".");
+	autodir DIR *d = path_list(h->dir, ".", NULL);
 	char file[NAME_FILE_MAX + 8];
 	int r = 0;
 
@@ -211,7 +201,7 @@ static int link_one(int from, int to, const char *file, const char *name, struct
 static int link_point(const struct history *h, uint64_t point, int to, struct table *found,
 		      struct err *e)
 {
-	autodir DIR *d = list_open(h->dir, number_of(point).text);
+	autodir DIR *d = path_list(h->dir, number_of(point).text, NULL);
 	char name[NAME_FILE_MAX + 1];
 	bool is_new;
 	int r = d ? 0 : err_sys(e, "history/%" PRIu64, point);

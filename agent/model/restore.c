@@ -12,6 +12,7 @@
 
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/path.h"
 #include "agent/model/absence.h"
 
 static void restore_one(struct catalog *c, const char *name)
@@ -90,9 +91,7 @@ static void restore_conflicts(struct catalog *c)
 
 void catalog_restore(struct catalog *c)
 {
-	int fd =
-		c->good.dir < 0 ? -1 : openat(c->good.dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	autodir DIR *d = path_list(c->good.dir, ".", NULL);
 	struct pointers names = { 0 };
 	struct dirent *de;
 

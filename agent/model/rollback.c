@@ -38,22 +38,12 @@ static int dir_open(const struct catalog *c, const char *name)
 	return openat(c->history.dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static DIR *list_open(int dir)
-{
-	int fd = dir < 0 ? -1 : openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d && fd >= 0)
-		close(fd);
-	return d;
-}
-
 typedef int held_fn(struct catalog *c, int dir, const char *name, bool is_new, void *data,
 		    struct err *e);
 
 static int each_held(struct catalog *c, int dir, held_fn *fn, void *data, struct err *e)
 {
-	autodir DIR *d = list_open(dir);
+	autodir DIR *d = path_list(dir, ".", NULL);
 	char name[NAME_FILE_MAX + 1];
 	bool is_new;
 	int r = 0;

@@ -96,10 +96,8 @@ static void ledger_parse(struct ledger *l, char *text, size_t len)
 /* The groups of home directories whose name the ledger lacks. */
 static void homes_read(struct ledger *l, int home_root)
 {
-	autodir DIR *d = NULL;
-	int fd = home_root < 0 ? -1 : openat(home_root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autodir DIR *d = path_list(home_root, ".", NULL);
 
-	d = fd < 0 ? NULL : fdopendir(fd);
 	for (const struct dirent *entry; d && (entry = readdir(d));) {
 		struct stat st;
 

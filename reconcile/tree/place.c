@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/base/acl.h"
+#include "agent/base/hash.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "reconcile/ownership.h"
@@ -124,13 +125,8 @@ static uint64_t mark_of(const struct sight *s, const struct stat *st)
 		(uint64_t)st->st_ctim.tv_nsec,
 		s->home->account.gid,
 	};
-	uint64_t hash = UINT64_C(14695981039346656037);
 
-	for (size_t i = 0; i < ELEMENTS(values); i++) {
-		hash = (hash ^ values[i]) * UINT64_C(0x9e3779b97f4a7c15);
-		hash ^= hash >> 29;
-	}
-	return hash | 1;
+	return hash_words(HASH_START, values, ELEMENTS(values)) | 1;
 }
 
 static bool has_mark(const struct sight *s, struct stat *ret)

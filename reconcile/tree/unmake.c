@@ -27,12 +27,8 @@ bool unmake_is_our_link(const char *target)
 static bool is_our_link(int dir, const char *name)
 {
 	char target[PATH_MAX];
-	ssize_t n = readlinkat(dir, name, target, sizeof target - 1);
 
-	if (n < 0)
-		return false;
-	target[n] = '\0';
-	return unmake_is_our_link(target);
+	return path_read_link(dir, name, target, sizeof target) && unmake_is_our_link(target);
 }
 
 int unmake_link(int parent, const char *leaf, struct err *e)
@@ -76,11 +72,8 @@ int unmake_mounts(struct home *h, struct world *w, const char *path, struct err 
 
 static void remove_our_links(int dir)
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	autodir DIR *d = path_list(dir, ".", NULL);
 
-	if (!d && fd >= 0)
-		close(fd);
 	for (const struct dirent *entry; d && (entry = readdir(d));)
 		if (is_our_link(dir, entry->d_name))
 			(void)unlinkat(dir, entry->d_name, 0);

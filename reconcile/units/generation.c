@@ -30,12 +30,8 @@ int generation_open(const struct host *host, const char *unit_dir, bool make, st
 uint64_t generation_current(int dir)
 {
 	char target[64];
-	ssize_t n = dir < 0 ? -1 : readlinkat(dir, "current", target, sizeof(target) - 1);
 
-	if (n <= 0)
-		return 0;
-	target[n] = '\0';
-	return number_parse(target);
+	return path_read_link(dir, "current", target, sizeof(target)) ? number_parse(target) : 0;
 }
 
 int generation_link(int dir, uint64_t n, struct err *e)
@@ -96,24 +92,20 @@ int generation_write(int dir, uint64_t n, const struct unit_file files[static UN
  */
 int generation_sync(int dir, uint64_t n, struct err *e)
 {
-	autodir DIR *files = NULL;
-	int d = open_one(dir, n, e);
+	autodir DIR *files = path_list(dir, number_of(n).text, e);
 
-	if (d < 0)
-		return d;
-	files = fdopendir(d);
 	if (!files)
-		return err_sys(e, "read generation %" PRIu64, n);
+		return err_in(e, "generation %" PRIu64, n);
 	for (struct dirent *it; (it = readdir(files)) != NULL;) {
 		autofd int fd = -1;
 
 		if (it->d_type != DT_REG)
 			continue;
-		fd = openat(d, it->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		fd = openat(dirfd(files), it->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0 || fsync(fd) < 0)
 			return err_sys(e, "sync %s", it->d_name);
 	}
-	if (fsync(d) < 0 || fsync(dir) < 0)
+	if (fsync(dirfd(files)) < 0 || fsync(dir) < 0)
 		return err_sys(e, "sync generation %" PRIu64, n);
 	return 0;
 }
@@ -130,19 +122,9 @@ struct sweep {
 	uint64_t oldest; /* the oldest to keep */
 };
 
-static DIR *list_open(int dir)
-{
-	int d = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = d < 0 ? NULL : fdopendir(d);
-
-	if (!list && d >= 0)
-		close(d);
-	return list;
-}
-
 static void sweep(int dir, struct sweep s)
 {
-	autodir DIR *list = list_open(dir);
+	autodir DIR *list = path_list(dir, ".", NULL);
 
 	for (struct dirent *it; list && (it = readdir(list)) != NULL;) {
 		uint64_t n = number_parse(it->d_name);
@@ -159,7 +141,7 @@ void generation_discard(int dir, uint64_t current)
 
 uint64_t generation_below(int dir, uint64_t n)
 {
-	autodir DIR *list = list_open(dir);
+	autodir DIR *list = path_list(dir, ".", NULL);
 	uint64_t best = 0;
 
 	for (struct dirent *it; list && (it = readdir(list)) != NULL;) {
@@ -243,7 +225,7 @@ static const char *const places[] = { "nginx", "php" };
 
 static uint64_t highest_in(int dir, int depth)
 {
-	autodir DIR *list = list_open(dir);
+	autodir DIR *list = path_list(dir, ".", NULL);
 	uint64_t best = 0;
 
 	for (struct dirent *it; list && (it = readdir(list)) != NULL;) {

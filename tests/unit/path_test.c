@@ -207,6 +207,49 @@ static void read_is_a_file_whose_size_is_not_known_before(void **state)
 	assert_int_equal(path_read(proc, "status", 100, &text, &len, NULL), -EFBIG);
 }
 
+/* How many entries there are, without "." and ".."; -errno. */
+static int count(const char *path)
+{
+	struct err e = { 0 };
+	autodir DIR *d = path_list(dir, path, &e);
+	int n = 0;
+
+	if (!d)
+		return -e.code;
+	while (readdir(d))
+		n++;
+	return n - 2;
+}
+
+static void listed_is_a_directory_beneath_from_its_beginning(void **state)
+{
+	int n = count("a");
+
+	(void)state;
+	assert_true(n >= 4);
+	assert_int_equal(count("a"), n);
+	assert_int_equal(count("a/b"), 0);
+	assert_true(count(".") > 0);
+	assert_int_equal(count("missing"), -ENOENT);
+	assert_int_equal(count("a/file"), -ENOTDIR);
+	assert_int_equal(count("link"), -ELOOP);
+	assert_int_equal(count(".."), -EXDEV);
+	assert_null(path_list(-1, ".", NULL));
+}
+
+static void a_link_is_read_where_all_of_it_fits(void **state)
+{
+	char text[5];
+
+	(void)state;
+	assert_true(path_read_link(dir, "a/out", text, sizeof(text)));
+	assert_string_equal(text, "/etc");
+	assert_false(path_read_link(dir, "a/out", text, 4));
+	assert_false(path_read_link(dir, "a/file", text, sizeof(text)));
+	assert_false(path_read_link(dir, "missing", text, sizeof(text)));
+	assert_false(path_read_link(-1, "a/out", text, sizeof(text)));
+}
+
 static void removed_is_a_tree_with_all_below_it(void **state)
 {
 	struct stat st;
@@ -321,6 +364,8 @@ int main(void)
 		cmocka_unit_test(a_host_directory_may_be_reached_by_a_link),
 		cmocka_unit_test(read_are_regular_files_up_to_a_size),
 		cmocka_unit_test(read_is_a_file_whose_size_is_not_known_before),
+		cmocka_unit_test(listed_is_a_directory_beneath_from_its_beginning),
+		cmocka_unit_test(a_link_is_read_where_all_of_it_fits),
 		cmocka_unit_test(removed_is_a_tree_with_all_below_it),
 		cmocka_unit_test(removed_is_a_link_and_not_what_it_names),
 		cmocka_unit_test(removed_is_one_name_and_not_a_path),

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "agent/base/own.h"
+#include "agent/base/path.h"
 
 #define LOOKS_MAX 200000 /* descriptors looked at: a host may have a great many */
 
@@ -84,12 +85,8 @@ static bool has_socket(const char *pid, const char *want, int *looks)
 	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
 	fds = opendir(path);
 	for (struct dirent *it; fds && *looks > 0 && (it = readdir(fds)) != NULL; (*looks)--) {
-		ssize_t n = readlinkat(dirfd(fds), it->d_name, link, sizeof(link) - 1);
-
-		if (n <= 0)
-			continue;
-		link[n] = '\0';
-		if (strcmp(link, want) == 0)
+		if (path_read_link(dirfd(fds), it->d_name, link, sizeof(link)) &&
+		    strcmp(link, want) == 0)
 			return true;
 	}
 	return false;

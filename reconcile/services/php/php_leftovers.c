@@ -23,16 +23,6 @@
 #include "agent/base/path.h"
 #include "reconcile/services/php/php.h"
 
-static DIR *open_dir(int dir, const char *name)
-{
-	int fd = path_open(dir, name, O_RDONLY | O_DIRECTORY, NULL);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d && fd >= 0)
-		close(fd);
-	return d;
-}
-
 static bool is_known(const struct php_service *s, const char *id)
 {
 	for (const struct master *m = s->masters; m; m = m->next)
@@ -41,23 +31,13 @@ static bool is_known(const struct php_service *s, const char *id)
 	return false;
 }
 
-static bool read_target(int dir, const char *name, char *ret, size_t room)
-{
-	ssize_t n = readlinkat(dir, name, ret, room - 1);
-
-	if (n < 0)
-		return false;
-	ret[n] = '\0';
-	return true;
-}
-
 /* Does the line's link lead to this master? */
 static bool is_linked(const struct php_service *s, const char *line, const char *id)
 {
 	char target[PHP_MASTER_ROOM + 16];
 	const char *slash;
 
-	if (!read_target(s->line_dir, line, target, sizeof(target)))
+	if (!path_read_link(s->line_dir, line, target, sizeof(target)))
 		return false;
 	slash = strrchr(target, '/');
 	return slash && strcmp(slash + 1, id) == 0;
@@ -95,7 +75,7 @@ static void look_at_master(struct php_service *s, const char *id)
 
 static void look_at_masters(struct php_service *s)
 {
-	autodir DIR *dir = open_dir(s->masters_dir, ".");
+	autodir DIR *dir = path_list(s->masters_dir, ".", NULL);
 	struct dirent *d;
 
 	while (dir && (d = readdir(dir)))
@@ -105,12 +85,13 @@ static void look_at_masters(struct php_service *s)
 /* Lines to which a link of some webspace leads, known to us or not. */
 static void lines_in_use(const struct php_service *s, struct table *ret)
 {
-	autodir DIR *dir = open_dir(s->dir, ".");
+	autodir DIR *dir = path_list(s->dir, ".", NULL);
 	char target[128], *line = target + strlen("line/"), *slash;
 	struct dirent *d;
 
 	while (dir && (d = readdir(dir))) {
-		if (d->d_type != DT_LNK || !read_target(s->dir, d->d_name, target, sizeof(target)))
+		if (d->d_type != DT_LNK ||
+		    !path_read_link(s->dir, d->d_name, target, sizeof(target)))
 			continue;
 		if (strncmp(target, "line/", strlen("line/")) != 0 || !(slash = strchr(line, '/')))
 			continue;
@@ -121,7 +102,7 @@ static void lines_in_use(const struct php_service *s, struct table *ret)
 
 static void look_at_lines(struct php_service *s)
 {
-	autodir DIR *dir = open_dir(s->line_dir, ".");
+	autodir DIR *dir = path_list(s->line_dir, ".", NULL);
 	struct table in_use = { 0 };
 	bool looked = false;
 	struct php_id parts;
@@ -145,7 +126,7 @@ static void look_at_generations(struct php_service *s)
 {
 	autoarena struct arena a = { 0 };
 	autofd int fd = path_open_dir(arena_printf(&a, "%s/php", s->config.host->state_dir), NULL);
-	autodir DIR *dir = fd < 0 ? NULL : open_dir(fd, ".");
+	autodir DIR *dir = path_list(fd, ".", NULL);
 	struct php_id parts;
 	struct dirent *d;
 

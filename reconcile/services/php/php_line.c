@@ -121,16 +121,6 @@ static void abandon_starting(struct php_line *l)
 		master_end(take_ptr(l->starting));
 }
 
-static bool read_link(int dir, const char *name, char *ret, size_t room)
-{
-	ssize_t n = readlinkat(dir, name, ret, room - 1);
-
-	if (n < 0 || (size_t)n >= room - 1)
-		return false;
-	ret[n] = '\0';
-	return true;
-}
-
 /* The master that the line's link names; of the link only its name is believed. */
 static bool linked_master(const struct php_line *l, char id[PHP_MASTER_ROOM])
 {
@@ -138,7 +128,7 @@ static bool linked_master(const struct php_line *l, char id[PHP_MASTER_ROOM])
 	const char *slash;
 	struct php_id parts;
 
-	if (!read_link(l->service->line_dir, l->id, target, sizeof(target)))
+	if (!path_read_link(l->service->line_dir, l->id, target, sizeof(target)))
 		return false;
 	slash = strrchr(target, '/');
 	if (!slash || !php_id_parse_master(slash + 1, &parts) || strcmp(parts.line, l->id) != 0)

@@ -16,6 +16,7 @@
 
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/path.h"
 #include "agent/base/put.h"
 #include "reconcile/services/php/php.h"
 #include "renderers/renderers.h"
@@ -115,10 +116,9 @@ static void put_back_link(struct php_pool *p)
 static bool linked_line(const struct php_pool *p, struct php_id *ret)
 {
 	autoarena struct arena a = { 0 };
-	char target[128] = "", *line = target + strlen("line/"), *slash;
+	char target[128], *line = target + strlen("line/"), *slash;
 
-	if (p->service->dir < 0 ||
-	    readlinkat(p->service->dir, link_name(p, &a), target, sizeof(target) - 1) < 0 ||
+	if (!path_read_link(p->service->dir, link_name(p, &a), target, sizeof(target)) ||
 	    strncmp(target, "line/", strlen("line/")) != 0 || !(slash = strchr(line, '/')))
 		return false;
 	*slash = '\0';

@@ -109,7 +109,7 @@ static void restore_lines(struct php_service *s)
 {
 	autoarena struct arena a = { 0 };
 	autofd int fd = path_open_dir(arena_printf(&a, "%s/php", s->config.host->state_dir), NULL);
-	autodir DIR *dir = fd < 0 ? NULL : fdopendir(dup(fd));
+	autodir DIR *dir = path_list(fd, ".", NULL);
 	struct php_id parts;
 	struct php_line *l;
 	struct dirent *d;
