@@ -149,13 +149,17 @@ bench:
 	@$(MAKE) --no-print-directory $B/webspaces $B/bare >&2
 	@WEBSPACES=$(abspath $B/webspaces) tests/private /usr/bin/python3 -B tests/bench/bench.py $(N)
 
-$B/acme-bench: tests/bench/acme.c $B/libwebspaces.a
+# The client alone, beside the worker that it looks for there; and the least that a client can do.
+ACME_BENCHES := $B/acme-bench $B/acme-bare
+$B/acme-bench: tests/bench/acme.c
+$B/acme-bare: tests/bench/acme_bare.c
+$(ACME_BENCHES): $B/libwebspaces.a
 	$(call say,LD $@)
-	$Q$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/libwebspaces.a $(LIBS_ONCE)
+	$Q$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.c,$^) $B/libwebspaces.a $(LIBS_ONCE)
 
 bench-acme:
-	@$(MAKE) --no-print-directory $B/acme-worker $B/acme-bench >&2
-	@BENCH=$(abspath $B/acme-bench) tests/private /usr/bin/python3 -B tests/bench/bench_acme.py
+	@$(MAKE) --no-print-directory $B/acme-worker $(ACME_BENCHES) >&2
+	@BENCH=$(abspath $B/acme-bench) BARE=$(abspath $B/acme-bare) tests/private /usr/bin/python3 -B tests/bench/bench_acme.py
 
 # Arbitrary bytes for SECONDS each, with sanitizers; what is found stays in build-fuzz.
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))

@@ -10,12 +10,15 @@ all. stdout: name, value, unit, against, ratio, with tabs between; progress goes
                             order in flight
   acme_connections_100      … connections that had to be made for them
   acme_user_cpu_100         … user CPU of client and worker; against: uacme's
+  acme_bare_seconds_100     … in seconds; against: the least that a client can do (tests/bench/acme_bare.c)
+  acme_bare_user_cpu_100    … in user CPU; against: the same
   acme_seconds_100_rtt50    … over a line of 50 ms round trips; against: uacme's, from 4 certificates
   acme_requests_1           one more, the account known
   acme_worker_rss_mb        the worker's, at most
   lego_seconds_each         lego's seconds for one certificate, from 2; against: ours
 """
 
+import glob
 import os
 import resource
 import statistics
@@ -30,7 +33,7 @@ from neighbourhood import trust  # noqa: E402
 from peers import Delay, Pebble  # noqa: E402
 from resolver import point_resolver  # noqa: E402
 
-BENCH = os.environ["BENCH"]
+BENCH, BARE = os.environ["BENCH"], os.environ["BARE"]
 ROOT = "/mnt/bench"
 N = 100
 IN_FLIGHT = 16
@@ -84,18 +87,26 @@ class Ours:
         return out.stdout.strip()
 
     def issue(self, n, url):
-        self.next += n
-        words = [BENCH, "issue", self.state, url, self.ca.ca_file, f"{ROOT}/run", "127.0.0.1:80", str(n), str(self.next - n)]
-        out = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
-        return Figures(out.stdout)
+        words = [BENCH, "issue", self.state, url, self.ca.ca_file, f"{ROOT}/run", "127.0.0.1:80"]
+        return self.run(words, n)
 
-    def issue_with_account(self, n, url):
+    def issue_barely(self, n, url):
+        """With the same account, without all that makes a client."""
+        (account,) = glob.glob(f"{self.state}/acme/*")
+        return self.run([BARE, url, self.ca.ca_file, account], n)
+
+    def run(self, words, n):
+        self.next += n
+        words = [*words, str(n), str(self.next - n)]
+        return Figures(subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE).stdout)
+
+    def with_account(self, issue, n, url):
         """From a CA that has just been started: two new orders at once may deadlock a Pebble. Then once more."""
         while True:
             self.ca.restart()
             self.issue(1, url)
             try:
-                return self.issue(n, url)
+                return issue(n, url)
             except subprocess.TimeoutExpired:
                 say("Pebble has deadlocked; once more")
 
@@ -160,9 +171,11 @@ def measure(ca):
     ours = Ours(ca)
     nginx = start_nginx(ours.thumbprint(ca.directory_url))
     try:
-        runs = []
+        runs, bare = [], []
         for _ in range(ROUNDS):
-            runs.append(ours.issue_with_account(N, ca.directory_url))
+            bare.append(ours.with_account(ours.issue_barely, N, ca.directory_url))
+            say(f"bare, {N}: {vars(bare[-1])}")
+            runs.append(ours.with_account(ours.issue, N, ca.directory_url))
             say(f"ours, {N}: {vars(runs[-1])}")
         one = ours.issue(1, ca.directory_url)
         say(f"uacme, {N}")
@@ -176,6 +189,8 @@ def measure(ca):
     row("acme_requests_100", median(runs, "requests"), "requests", 7 * N + 1 + IN_FLIGHT)
     row("acme_connections_100", median(runs, "connections"), "connections")
     row("acme_user_cpu_100", median(runs, "user"), "s", theirs.user)
+    row("acme_bare_seconds_100", median(runs, "seconds"), "s", median(bare, "seconds"))
+    row("acme_bare_user_cpu_100", median(runs, "user"), "s", median(bare, "user"))
     row("acme_requests_1", one.requests, "requests", 9)
     row("acme_worker_rss_mb", max(f.rss_kb for f in runs) / 1024, "MB", 20)
     row("lego_seconds_each", legos.seconds / 2, "s", median(runs, "seconds") / N)
@@ -187,7 +202,7 @@ def measure_far(ca):
     ours = Ours(ca)
     nginx = start_nginx(ours.thumbprint(url))
     try:
-        far = [ours.issue_with_account(N, url) for _ in range(2)]
+        far = [ours.with_account(ours.issue, N, url) for _ in range(2)]
         say(f"ours over 50 ms, {N}: {vars(far[-1])}")
         theirs = uacme(ca, url, f"{ROOT}/uacme", 4)
     finally:
