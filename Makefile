@@ -234,7 +234,7 @@ $(DEB): $(DEB_INPUTS) | deps-deb
 	@touch $B/deb/*.deb && mv $B/deb/*.deb $B/
 
 help:
-	@echo 'make           the program, build/webspaces (needs: make deps-build)'
+	@echo 'make           build/webspaces and its acme-worker (needs: make deps-build)'
 	@echo 'make demo      two webspaces served on 127.0.0.1:8080/8443, drift put back (root)'
 	@echo 'make check     installs what is missing, builds, runs every test (root)'
 	@echo 'make unit      the unit tests alone; make system TESTS="-k name": the system tests'

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +35,7 @@
 #include "agent/base/own.h"
 #include "agent/base/spawn.h"
 
+#define WORKER        "acme-worker"
 #define FLIGHT_MAX    64
 #define READ_MAX      32 /* packets at a time: others wait for the loop too */
 #define REPLY_SECONDS 150
@@ -66,6 +66,7 @@ struct link {
 	struct loop *loop;
 	char *user, *ca_file;
 	const char *const *argv;
+	int program; /* our own worker's; -1: none */
 
 	struct pending *first;
 	uint32_t last_id;
@@ -332,17 +333,16 @@ static void on_line(int fd, uint32_t events, void *data)
 
 static int start(struct link *l, struct err *e)
 {
-	char program[PATH_MAX];
-	const char *const worker[] = { program, VERSION, l->user, l->ca_file, NULL };
+	const char *const worker[] = { WORKER, VERSION, l->user, l->ca_file, NULL };
 	struct spawn s = { .argv = l->argv ? l->argv : worker, .new_session = true };
 	autofd int theirs = -1, ours = -1;
 	int line[2], r;
 
-	if (!l->argv && geteuid() == 0 && !getpwnam(l->user))
-		return err_set(e, ENOENT, "no user %s", l->user);
-	r = l->argv ? 0 : spawn_find("acme-worker", program, e);
-	if (r < 0)
-		return r;
+	if (!l->argv && l->program < 0)
+		l->program = spawn_open(WORKER, e);
+	if (!l->argv && l->program < 0)
+		return l->program;
+	s.program = l->program;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line) < 0)
 		return err_sys(e, "socketpair");
 	ours = line[0];
@@ -435,6 +435,7 @@ void link_open(const struct link_config *config, struct link **ret)
 	l->user = memory_dup(config->user);
 	l->ca_file = memory_dup(config->ca_file);
 	l->argv = config->argv;
+	l->program = l->argv ? -1 : spawn_open(WORKER, NULL); /* the one that goes with us */
 	l->pause_usec = PAUSE_FIRST;
 	l->line = -1;
 	l->timer = loop_timer(l->loop, UINT64_MAX, on_timer, l);
@@ -454,6 +455,8 @@ void link_close(struct link *l)
 		pending_free(p);
 	}
 	loop_drop(l->timer);
+	if (l->program >= 0)
+		close(l->program);
 	free(l->user);
 	free(l->ca_file);
 	free(l);

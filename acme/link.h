@@ -13,10 +13,9 @@
 
 struct link_config {
 	struct loop *loop;
-	const char *user;    /* as whom the worker runs: a name of passwd(5); copied */
-	const char *ca_file; /* by which CAs' servers are known; "": the system's; copied */
-	const char *const
-		*argv; /* another program as worker, for tests; NULL: the one that belongs to us */
+	const char *user;        /* as whom the worker runs: a name of passwd(5); copied */
+	const char *ca_file;     /* by which CAs' servers are known; "": the system's; copied */
+	const char *const *argv; /* another program as worker, for tests; NULL: our own */
 };
 
 struct link;

@@ -6,6 +6,7 @@
 #include "watchers/trail.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/path.h"
 #include "watchers/inotify.h"
 
 #define LINKS_MAX 16
@@ -65,11 +67,9 @@ struct walk {
 static bool follow(struct walk *w, const char *at)
 {
 	char text[PATH_MAX];
-	ssize_t n = readlink(at, text, sizeof text - 1);
 
-	if (n <= 0 || ++w->links > LINKS_MAX)
+	if (!path_read_link(AT_FDCWD, at, text, sizeof text) || ++w->links > LINKS_MAX)
 		return false;
-	text[n] = '\0';
 	if (text[0] == '/')
 		w->done[0] = '\0';
 

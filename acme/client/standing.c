@@ -6,10 +6,8 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "acme/client/failure.h"
 #include "acme/store/record.h"

@@ -288,14 +288,16 @@ static bool take_signature(const unsigned char *der, size_t len, unsigned char r
 /* An account's key signs seven times a certificate. */
 static bool prepare_signing(struct key *k)
 {
-	EVP_PKEY *evp = k->signing ? NULL : key_signer(k);
+	EVP_PKEY *evp;
 
-	if (evp && (k->signing = EVP_PKEY_CTX_new(evp, NULL)) &&
-	    EVP_PKEY_sign_init(k->signing) != 1) {
-		EVP_PKEY_CTX_free(k->signing);
-		k->signing = NULL;
-	}
-	return k->signing;
+	if (k->signing)
+		return true;
+	evp = key_signer(k);
+	k->signing = evp ? EVP_PKEY_CTX_new(evp, NULL) : NULL;
+	if (k->signing && EVP_PKEY_sign_init(k->signing) == 1)
+		return true;
+	EVP_PKEY_CTX_free(take_ptr(k->signing));
+	return false;
 }
 
 int key_sign(struct key *k, const void *data, size_t len, unsigned char ret[static 64],

@@ -438,6 +438,7 @@ static void retire(struct exchange *x)
 void http_wait(struct http *h, struct pollfd *others, size_t n_others, int timeout_msec)
 {
 	struct curl_waitfd fds[OTHERS_MAX];
+	bool failed;
 
 	if (n_others > OTHERS_MAX)
 		n_others = OTHERS_MAX;
@@ -447,10 +448,10 @@ void http_wait(struct http *h, struct pollfd *others, size_t n_others, int timeo
 			.events = (short)((others[i].events & POLLIN ? CURL_WAIT_POLLIN : 0) |
 					  (others[i].events & POLLOUT ? CURL_WAIT_POLLOUT : 0)),
 		};
-	(void)curl_multi_poll(h->multi, fds, (unsigned)n_others,
-			      timeout_msec < 0 ? INT_MAX : timeout_msec, NULL);
+	failed = curl_multi_poll(h->multi, fds, (unsigned)n_others,
+				 timeout_msec < 0 ? INT_MAX : timeout_msec, NULL) != CURLM_OK;
 	for (size_t i = 0; i < n_others; i++)
-		others[i].revents = fds[i].revents;
+		others[i].revents = failed ? others[i].events : fds[i].revents;
 }
 
 void http_run(struct http *h)

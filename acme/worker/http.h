@@ -38,8 +38,8 @@ void http_close(struct http *h);
 void http_start(struct http *h, const struct request *r, http_fn *fn, void *data);
 
 /*
- * Waits for its own connections and for these, or timeout_msec (-1: for ever). revents has no errors,
- * which curl does not pass on: a descriptor that may have one is to be tried whatever it says.
+ * Waits for its own connections and for these, or timeout_msec (-1: for ever). Of what poll(2) says
+ * curl passes POLLIN and POLLOUT on in revents: a socket that has but an error has none of them.
  */
 void http_wait(struct http *h, struct pollfd *others, size_t n_others, int timeout_msec);
 void http_run(struct http *h);

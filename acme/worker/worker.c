@@ -140,7 +140,7 @@ static int serve(struct worker *w, struct err *e)
 
 		fds[0] = (struct pollfd){ .fd = w->line, .events = POLLIN };
 		http_wait(w->http, fds, n, dns_timeout_msec(w->dns));
-		/* The line first: what it asks for goes out at once. */
+		/* The line first: what it asks for goes out at once. Its end can be read, too. */
 		if (fds[0].revents)
 			r = read_line(w, e);
 		http_run(w->http);
@@ -155,8 +155,7 @@ static int open_all(const struct worker_config *config, struct worker *w, struct
 	int r;
 
 	if (strcmp(config->version, VERSION) != 0)
-		return err_set(e, EPROTO,
-			       "it is of version " VERSION ", we are of %s: restart the agent",
+		return err_set(e, EPROTO, "it is of version " VERSION ", the agent of %s",
 			       config->version);
 	r = http_init(e);
 	if (r == 0)

@@ -15,5 +15,8 @@ struct worker_config {
 	const char *ca_file; /* "": the system's CAs */
 };
 
-/* Until the line closes: 0. -errno, told by the line too: another version, rights that it could not give up, no network library. */
+/*
+ * Until the line closes: 0. -errno, told by the line too: another version, rights that it could not
+ * give up, no network library.
+ */
 int worker_run(const struct worker_config *config, struct err *e);

@@ -166,13 +166,15 @@ static int read_to_end(int fd, size_t expected, size_t room, char **ret_text, si
 
 DIR *path_list(int dir, const char *path, struct err *e)
 {
-	int fd = path_open(dir, path, O_RDONLY | O_DIRECTORY, e);
+	autofd int fd = path_open(dir, path, O_RDONLY | O_DIRECTORY, NULL);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 
-	if (!d && fd >= 0) {
+	if (fd < 0)
+		errno = -fd;
+	if (!d)
 		err_sys(e, "list %s", path);
-		close(fd);
-	}
+	else
+		(void)take_fd(fd); /* d's, from here on */
 	return d;
 }
 
@@ -202,9 +204,9 @@ int path_read(int dir, const char *path, size_t max_bytes, char **ret_text, size
 	return 0;
 }
 
-bool path_read_link(int dir, const char *name, char *ret, size_t room)
+bool path_read_link(int dir, const char *path, char *ret, size_t room)
 {
-	ssize_t n = readlinkat(dir, name, ret, room);
+	ssize_t n = readlinkat(dir, path, ret, room);
 
 	if (n < 0 || (size_t)n >= room)
 		return false;

@@ -43,8 +43,11 @@ DIR *path_list(int dir, const char *path, struct err *e);
 int path_read(int dir, const char *path, size_t max_bytes, char **ret_text, size_t *ret_len,
 	      struct err *e);
 
-/* Where the link dir/name leads, with a NUL. False: it is no link, or leads to more than fits. */
-bool path_read_link(int dir, const char *name, char *ret, size_t room);
+/*
+ * Where the link at dir/path leads, with a NUL; what is before its name may be links, too. False:
+ * there is no link, or it leads to more than fits.
+ */
+bool path_read_link(int dir, const char *path, char *ret, size_t room);
 
 /* The path under which the kernel shows this descriptor: for calls that only take paths. */
 struct path_fd {

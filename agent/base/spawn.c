@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -24,13 +25,16 @@
 #include <unistd.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/path.h"
 #include "agent/base/put.h"
 
 #define OUTPUT_MAX 65536
+#define OURSELVES  "/proc/self/exe"
 
-/* Where other programs of ours are, seen from the directory of the one that runs. */
-static const char *const places[] = { "", "../lib/webspaces/" };
+/* Other programs of ours, seen from the directory of the one that runs. */
+static const char *const places[] = { "../lib/webspaces/", "" };
 
 static const char *const clean_env[] = {
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -76,11 +80,18 @@ static int set_descriptors(posix_spawn_file_actions_t *files, int in, int out)
 static int spawn_child(const struct spawn *s, int in, pid_t *ret)
 {
 	const char *const *env = s->env ? s->env : clean_env;
+	const char *program = s->argv[0];
 	posix_spawn_file_actions_t files;
+	char path[64];
 	posix_spawnattr_t attr;
 	mode_t old;
 	int r;
 
+	/* By our descriptor: the child has closed its own by then. */
+	if (s->program > 0) {
+		(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), s->program);
+		program = path;
+	}
 	posix_spawn_file_actions_init(&files);
 	posix_spawnattr_init(&attr);
 	r = set_attributes(&attr, s->new_session);
@@ -88,7 +99,7 @@ static int spawn_child(const struct spawn *s, int in, pid_t *ret)
 		r = set_descriptors(&files, in, s->out);
 	if (r == 0) {
 		old = umask(s->umask ? s->umask : 022);
-		r = posix_spawn(ret, s->argv[0], &files, &attr, (char *const *)s->argv,
+		r = posix_spawn(ret, program, &files, &attr, (char *const *)s->argv,
 				(char *const *)env);
 		umask(old);
 	}
@@ -102,7 +113,7 @@ static int start(const struct spawn *s, int in, struct spawned *ret, struct err 
 	pid_t pid;
 	int fd, r;
 
-	if (!s->argv[0] || s->argv[0][0] != '/')
+	if (!s->argv[0] || (s->program <= 0 && s->argv[0][0] != '/'))
 		return err_set(e, EINVAL, "start %s: not an absolute path",
 			       s->argv[0] ? s->argv[0] : "nothing");
 	r = spawn_child(s, in, &pid);
@@ -119,21 +130,26 @@ static int start(const struct spawn *s, int in, struct spawned *ret, struct err 
 	return 0;
 }
 
-int spawn_find(const char *name, char ret[static PATH_MAX], struct err *e)
+int spawn_open(const char *name, struct err *e)
 {
-	char us[PATH_MAX - 64]; /* with " (deleted)" behind it after an upgrade */
-	ssize_t len = readlink("/proc/self/exe", us, sizeof(us));
+	char us[PATH_MAX], *slash;
+	struct stat ours, its;
 
-	if (len < 0)
-		return err_sys(e, "/proc/self/exe");
-	while (us[len - 1] != '/')
-		len--;
-	for (size_t i = 0; i < ELEMENTS(places); i++) {
-		(void)snprintf(ret, PATH_MAX, "%.*s%s%s", (int)len, us, places[i], name);
-		if (access(ret, X_OK) == 0)
-			return 0;
+	if (!path_read_link(AT_FDCWD, OURSELVES, us, sizeof(us)) || stat(OURSELVES, &ours) < 0)
+		return err_sys(e, OURSELVES);
+	slash = strrchr(us, '/');
+	for (size_t i = 0; slash && i < ELEMENTS(places); i++) {
+		autofree char *path =
+			memory_printf("%.*s/%s%s", (int)(slash - us), us, places[i], name);
+		autofd int fd = open(path, O_PATH | O_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &its) < 0 || !S_ISREG(its.st_mode) || its.st_uid != ours.st_uid)
+			return err_set(e, EPERM, "%s is no program of the owner of %s", path, us);
+		return take_fd(fd);
 	}
-	return err_set(e, ENOENT, "no program %s", ret);
+	return err_set(e, ENOENT, "no program %s beside %s, nor in %s", name, us, places[0]);
 }
 
 int spawn_start(const struct spawn *s, struct spawned *ret, struct err *e)

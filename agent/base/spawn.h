@@ -4,7 +4,6 @@
  */
 #pragma once
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -13,7 +12,8 @@
 #include "agent/base/err.h"
 
 struct spawn {
-	const char *const *argv; /* argv[0] is an absolute path */
+	int program;             /* what to run, open (spawn_open); 0 or less: argv[0] */
+	const char *const *argv; /* argv[0] is an absolute path, or with program any name */
 	const char *const *env;  /* "NAME=value", NULL-ended; NULL: PATH and LANG=C.UTF-8 only */
 	int in;                  /* standard input; 0 or less: /dev/null */
 	int out;                 /* stdout and stderr go here; 0 or less: /dev/null */
@@ -27,10 +27,11 @@ struct spawned {
 };
 
 /*
- * The path of another program of ours: beside the one that runs, as where they are built, or in the
- * library directory beside it. -ENOENT, the path where it should be in e.
+ * Opens another program of ours: the one in the library directory that goes with the program that
+ * runs, or beside it, as where they are built. What is installed over it later changes nothing.
+ * -ENOENT; -EPERM: it belongs to somebody else than the program that runs.
  */
-int spawn_find(const char *name, char ret[static PATH_MAX], struct err *e);
+int spawn_open(const char *name, struct err *e);
 
 /* Starts it. A program that cannot be executed is an error here, not a status later. */
 int spawn_start(const struct spawn *s, struct spawned *ret, struct err *e);

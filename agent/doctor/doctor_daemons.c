@@ -1,5 +1,6 @@
 /* PHP and nginx: do they live, and do they serve what was published? */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "agent/base/loop.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/path.h"
 #include "agent/doctor/doctor.h"
 #include "reconcile/services/nginx/listener.h"
 #include "reconcile/services/nginx/nginx_instance.h"
@@ -61,11 +63,11 @@ static int ping(const char *path, struct err *e)
 static void line_of(const struct patient *p, char ret[static PHP_LINE_ROOM])
 {
 	autofree char *path = memory_printf("%s/php/%s.sock", p->host->run_dir, p->name);
-	char target[128] = "";
-	ssize_t n = readlink(path, target, sizeof(target) - 1);
+	char target[128];
 
 	ret[0] = '\0';
-	if (n > 5 && strncmp(target, "line/", 5) == 0)
+	if (path_read_link(AT_FDCWD, path, target, sizeof(target)) &&
+	    strncmp(target, "line/", 5) == 0)
 		snprintf(ret, PHP_LINE_ROOM, "%.*s", (int)strcspn(target + 5, "/"), target + 5);
 }
 

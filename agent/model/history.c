@@ -201,10 +201,10 @@ static int link_one(int from, int to, const char *file, const char *name, struct
 static int link_point(const struct history *h, uint64_t point, int to, struct table *found,
 		      struct err *e)
 {
-	autodir DIR *d = path_list(h->dir, number_of(point).text, NULL);
+	autodir DIR *d = path_list(h->dir, number_of(point).text, e);
 	char name[NAME_FILE_MAX + 1];
 	bool is_new;
-	int r = d ? 0 : err_sys(e, "history/%" PRIu64, point);
+	int r = d ? 0 : err_in(e, "history");
 
 	for (struct dirent *it; r == 0 && (it = readdir(d)) != NULL;)
 		if (history_name(it->d_name, &is_new, name))

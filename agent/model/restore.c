@@ -6,7 +6,6 @@
 #include "agent/model/restore.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 

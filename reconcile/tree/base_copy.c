@@ -17,6 +17,7 @@
 
 #include "agent/base/hash.h"
 #include "agent/base/own.h"
+#include "agent/base/path.h"
 
 #define DEPTH_MAX  16
 #define PAGE_BYTES 4096
@@ -178,17 +179,16 @@ static int walk_link(struct base_walk *w, const char *dir, const char *path, int
 		     const char *name, struct err *e)
 {
 	char target[PATH_MAX];
-	ssize_t n = readlink(path, target, sizeof target - 1);
 	int r;
 
-	if (n < 0)
+	if (!path_read_link(AT_FDCWD, path, target, sizeof target))
 		return 0;
-	target[n] = '\0';
 	if (!link_stays(w, dir, target)) {
 		see(w, path);
 		return walk_file(w, path, to, name, e);
 	}
-	w->signature += hash_bytes(hash_bytes(HASH_START, path, strlen(path)), target, (size_t)n);
+	w->signature +=
+		hash_bytes(hash_bytes(HASH_START, path, strlen(path)), target, strlen(target));
 	r = account(w, path, 0, e);
 	if (r == 0 && to >= 0 && symlinkat(target, to, name) < 0)
 		r = err_sys(e, "copy %s", path);

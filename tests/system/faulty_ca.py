@@ -28,7 +28,7 @@ import time
 from answers import Answer, Cut, problem
 from certificates import https_authority, request_of, unbase64url
 from host import wait_for
-from peers import SERVER_NAMES, Peer
+from peers import SERVER_NAMES, Pebble, Peer
 
 DIRECTORY_KINDS = {"newNonce": "newNonce", "newAccount": "newAccount", "newOrder": "newOrder",
                    "revokeCert": "revoke", "keyChange": "keyChange"}  # fmt: skip
@@ -88,7 +88,7 @@ class FaultyCA(Peer):
     def __init__(self, upstream, profiles=None, ari=True):
         super().__init__("faulty", next(FaultyCA.numbers))
         self.upstream, self.ari, self.profiles = upstream, ari, profiles or {}
-        self.ordering = getattr(upstream, "ordering", contextlib.nullcontext())
+        self.ordering = upstream.ordering if isinstance(upstream, Pebble) else contextlib.nullcontext()
         self.ca_file = https_authority().ca_file
         self.lock, self.local = threading.RLock(), threading.local()
         self.requests, self.rules, self.windows = [], [], {}

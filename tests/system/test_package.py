@@ -93,6 +93,7 @@ def test_installed_below_another_prefix_the_units_run_what_is_there(tmp_path):
     text = "".join(path.read_text() for path in units.iterdir())
     assert "ExecStart=/usr/local/bin/webspaces run" in text and "/usr/bin/webspaces" not in text
     assert (tmp_path / "usr/local/bin/webspaces").exists()
+    assert (tmp_path / "usr/local/lib/webspaces/acme-worker").exists()
 
 
 def test_both_changelogs_and_the_program_say_the_same_version(tmp_path):

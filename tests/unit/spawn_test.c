@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/memory.h"
 #include "agent/base/own.h"
 
 #define SH(text)                              \
@@ -281,18 +282,38 @@ static void no_descriptor_is_left_behind(void **state)
 	assert_int_equal(after, before);
 }
 
-static void programs_of_ours_are_found_beside_us_or_it_is_said_where_they_should_be(void **state)
+static void another_program_of_ours_is_beside_us_or_it_is_said_where_it_should_be(void **state)
 {
-	char path[PATH_MAX];
+	autofd int fd = spawn_open("spawn_test", NULL);
 	struct err e = { 0 };
 
 	(void)state;
-	assert_int_equal(spawn_find("spawn_test", path, &e), 0);
-	assert_int_equal(access(path, X_OK), 0);
-	assert_null(strstr(path, "/lib/"));
-	assert_int_equal(spawn_find("no-such-program", path, &e), -ENOENT);
-	assert_true(strncmp(e.text, "no program /", 12) == 0);
-	assert_non_null(strstr(e.text, "/../lib/webspaces/no-such-program"));
+	assert_true(fd >= 0);
+	assert_int_equal(spawn_open("no-such-program", &e), -ENOENT);
+	assert_true(strncmp(e.text, "no program no-such-program beside /", 35) == 0);
+	assert_non_null(strstr(e.text, "/spawn_test, nor in ../lib/webspaces/"));
+	assert_int_equal(spawn_open(".", &e), -EPERM);
+}
+
+static void an_open_program_is_run_whatever_its_name_and_what_is_there_now(void **state)
+{
+	char copy[] = "/tmp/spawn_test.XXXXXX";
+	autobuf struct buf output = { 0 };
+	autofree char *cp = NULL;
+	autofd int fd = -1;
+	struct err e = { 0 };
+
+	(void)state;
+	close(mkstemp(copy));
+	cp = memory_printf("cp /bin/echo %s && chmod +x %s", copy, copy);
+	output_is(cp, NULL, "");
+	fd = open(copy, O_PATH | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(copy), 0);
+	assert_int_equal(spawn_run(&(struct spawn){ .program = fd, .argv = SH("hello") }, NULL,
+				   in_seconds(10), &output, &e),
+			 0);
+	assert_string_equal(buf_text(&output), "-c hello\n");
 }
 
 int main(void)
@@ -314,7 +335,8 @@ int main(void)
 		cmocka_unit_test(a_started_child_has_the_given_standard_input_or_none),
 		cmocka_unit_test(no_descriptor_is_left_behind),
 		cmocka_unit_test(
-			programs_of_ours_are_found_beside_us_or_it_is_said_where_they_should_be),
+			another_program_of_ours_is_beside_us_or_it_is_said_where_it_should_be),
+		cmocka_unit_test(an_open_program_is_run_whatever_its_name_and_what_is_there_now),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
