@@ -92,6 +92,7 @@ static void prepare(struct order *o, const char *url, const char *payload)
 		o->easy = curl_easy_init();
 	curl_easy_reset(o->easy);
 	curl_easy_setopt(o->easy, CURLOPT_PRIVATE, o);
+	curl_easy_setopt(o->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(o->easy, CURLOPT_URL, url ? url : new_nonce);
 	curl_easy_setopt(o->easy, CURLOPT_CAINFO, ca_file);
 	curl_easy_setopt(o->easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
@@ -310,9 +311,9 @@ static void run(void)
 		curl_multi_add_handle(multi, orders[i].easy);
 	}
 	while (issued < wanted) {
+		curl_multi_poll(multi, NULL, 0, go_due(orders), NULL);
 		curl_multi_perform(multi, &left);
 		read_answers();
-		curl_multi_poll(multi, NULL, 0, go_due(orders), NULL);
 	}
 }
 
