@@ -27,15 +27,13 @@ int cert_dir(const struct cert *c, struct err *e)
 	return store_site_dir(c->a->config.store, &c->place, e);
 }
 
-int cert_save(struct cert *c)
+void cert_save(struct cert *c)
 {
 	struct err e = { 0 };
 	autofd int dir = cert_dir(c, &e);
-	int r = dir < 0 ? dir : record_write(dir, cert_record(c), &e);
 
-	if (r < 0)
+	if (dir < 0 || record_write(dir, cert_record(c), &e) < 0)
 		acme_tell(c->a, ACME_PROBLEM, c->webspace, "%s: %s", c->want.site, e.text);
-	return r;
 }
 
 void cert_note(struct cert *c, const char *reason, const char *text)
@@ -246,12 +244,14 @@ void cert_done(struct cert *c, const struct failure *f)
 		note_held(c);
 	}
 	tell_problem(c, f);
+	cert_save(c);
 	/*
 	 * The record is there before the order goes: should we end in between, an order that
 	 * the record names is over, while a certificate that no record knows would be ordered
-	 * once more.
+	 * once more. It goes also if the record could not be written, or the next renewal would
+	 * go on with it.
 	 */
-	if (cert_save(c) == 0 && c->job->installed && !f)
+	if (c->job->installed && !f)
 		order_drop(c->job->dir);
 	job_free(take_ptr(c->job));
 	cert_look(c);

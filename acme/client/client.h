@@ -104,7 +104,7 @@ bool cert_replaces(const struct cert *c);
 bool cert_may_order(const struct cert *c, const char *const *names, size_t n,
 		    struct limits_order *ret_order, struct failure *ret);
 struct record *cert_record(const struct cert *c);
-int cert_save(struct cert *c);
+void cert_save(struct cert *c);
 void acme_tell(struct acme *a, enum acme_news news, const char *webspace, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
