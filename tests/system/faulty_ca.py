@@ -267,7 +267,7 @@ class FaultyCA(Peer):
         return self.local.connection
 
     def fresh_nonce(self):
-        path = next((path for path, kind in self.kinds.items() if kind == "newNonce"), None)
+        path = next((path for path, kind in list(self.kinds.items()) if kind == "newNonce"), None)
         return self.ask("HEAD", path).get("Replay-Nonce") if path else "bm9uY2U"
 
     def note(self, url, kind):

@@ -164,7 +164,7 @@ class ScriptedCA:
         self.directory_url = "https://scripted/directory"
 
     def issued(self):
-        return sum(1 for order in self.orders.values() if order["chain"])
+        return sum(1 for order in list(self.orders.values()) if order["chain"])  # they become more meanwhile
 
     def forward(self, method, path, body, origin):
         kind, *numbers = path.strip("/").split("/")
