@@ -23,7 +23,7 @@
 #include "agent/base/path.h"
 
 #define IN_FLIGHT 16
-#define WAIT_USEC (10 * 1000ULL) /* before a look at what the CA is doing */
+#define WAIT_USEC (10 * USEC_PER_MSEC) /* before a look at what the CA is doing */
 
 enum step { NONCE, ORDER, AUTHORIZATION, CHALLENGE, READY, FINALIZE, VALID, CHAIN, STEPS };
 
@@ -201,6 +201,15 @@ static void go_later(struct order *o, enum step step)
 	o->due_usec = clock_usec() + WAIT_USEC;
 }
 
+/* With the next step if its status is the awaited one; else it is looked at again. */
+static void go_when(struct order *o, const char *status, const char *awaited, enum step step)
+{
+	if (strcmp(status, awaited) == 0)
+		go(o, step);
+	else
+		go_later(o, o->step);
+}
+
 static void begin_next(struct order *o)
 {
 	if (next == end)
@@ -243,17 +252,11 @@ static void go_on(struct order *o)
 		go(o, CHALLENGE);
 		break;
 	case READY:
-		if (strcmp(status, "ready") == 0)
-			go(o, FINALIZE);
-		else
-			go_later(o, READY);
+		go_when(o, status, "ready", FINALIZE);
 		break;
 	case VALID:
 		keep_url(o, CHAIN, json_text(j, "certificate"));
-		if (strcmp(status, "valid") == 0)
-			go(o, CHAIN);
-		else
-			go_later(o, VALID);
+		go_when(o, status, "valid", CHAIN);
 		break;
 	case CHALLENGE:
 	case FINALIZE:

@@ -19,6 +19,7 @@ import time
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WEBSPACES = os.environ.get("WEBSPACES", os.path.join(REPOSITORY, "build", "webspaces"))
+WORKER = os.path.join(os.path.dirname(WEBSPACES), "acme-worker")
 
 INDEX_PHP = """<?php
 header('Content-Type: text/plain');

@@ -4,13 +4,12 @@ import os
 import shutil
 import time
 
-from host import WEBSPACES, wait_for
+from host import WEBSPACES, WORKER, wait_for
 
 
 def install(directory):
     """Both programs where a package has them; webspaces' path."""
-    worker = os.path.join(os.path.dirname(WEBSPACES), "acme-worker")
-    for program, place in ((WEBSPACES, "bin"), (worker, "lib/webspaces")):
+    for program, place in ((WEBSPACES, "bin"), (WORKER, "lib/webspaces")):
         os.makedirs(directory / place)
         shutil.copy(program, directory / place)
     return str(directory / "bin/webspaces")

@@ -24,10 +24,10 @@ import warnings
 import pytest
 
 from conftest import is_sanitized
+from host import WORKER
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 DRIVER = TOP / "build" / "system" / "worker_driver"
-WORKER = os.path.join(os.path.dirname(os.environ.get("WEBSPACES", str(TOP / "build" / "webspaces"))), "acme-worker")
 BUNDLE = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 
 (DIRECTORY, NONCE, ACCOUNT, ORDER, AUTHORIZATION, CHALLENGE, CHAIN, RENEWAL_INFO, PLAIN, LISTENER, HANDSHAKE, ADDRESSES, CAA, TXT) = range(14)

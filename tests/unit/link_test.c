@@ -417,45 +417,41 @@ static void the_real_worker_answers_from_its_sandbox(void **state)
 	assert_int_equal(link_figures(line).deaths, 0);
 }
 
-static void a_worker_of_another_version_says_so(void **state)
+/* Why the real worker cannot begin, by its last words. */
+static void last_words_are(const char *version, const char *user, const char *words)
 {
-	static const char *const argv[] = { "/proc/self/exe", "0.0.1", "nobody", "", NULL };
+	static const char *argv[] = { "/proc/self/exe", NULL, NULL, "", NULL };
 	struct asked *a;
 
-	(void)state;
-	open_line(argv, "nobody");
+	argv[1] = version;
+	argv[2] = user;
+	open_line(argv, user);
 	a = look_at("127.0.0.1:1");
 	wait_for(a);
-	broken_is(a, "the worker ended: it is of version " VERSION ", the agent of 0.0.1");
+	broken_is(a, words);
+}
+
+static void a_worker_of_another_version_says_so(void **state)
+{
+	(void)state;
+	last_words_are("0.0.1", "nobody",
+		       "the worker ended: it is of version " VERSION ", the agent of 0.0.1");
 }
 
 static void a_user_that_there_is_not_is_said(void **state)
 {
-	static const char *const argv[] = { "/proc/self/exe", VERSION, "webspaces-nobody", "",
-					    NULL };
-	struct asked *a;
-
 	(void)state;
 	if (geteuid() != 0)
 		skip();
-	open_line(argv, "webspaces-nobody");
-	a = look_at("127.0.0.1:1");
-	wait_for(a);
-	broken_is(a, "the worker ended: no user webspaces-nobody");
+	last_words_are(VERSION, "webspaces-nobody", "the worker ended: no user webspaces-nobody");
 }
 
 static void the_real_worker_says_why_it_cannot_begin(void **state)
 {
-	static const char *const argv[] = { "/proc/self/exe", VERSION, "root", "", NULL };
-	struct asked *a;
-
 	(void)state;
 	if (geteuid() != 0)
 		skip();
-	open_line(argv, "root");
-	a = look_at("127.0.0.1:1");
-	wait_for(a);
-	broken_is(a, "the worker ended: user root has the rights of root");
+	last_words_are(VERSION, "root", "the worker ended: user root has the rights of root");
 }
 
 int main(int argc, char *argv[])
