@@ -55,6 +55,13 @@ static void take_file_away(const struct authorization *z)
 		(void)unlinkat(dir, z->token, 0);
 }
 
+/* The record may stay behind. It is of no use to anybody, but the admin wants to know. */
+static void on_cleaned(const char *problem, void *data)
+{
+	if (problem)
+		acme_tell(data, ACME_PROBLEM, NULL, "%s", problem);
+}
+
 static void authorization_clear(struct authorization *z)
 {
 	struct acme *a = z->job->cert->a;
@@ -67,7 +74,7 @@ static void authorization_clear(struct authorization *z)
 	if (z->has_file)
 		take_file_away(z);
 	if (z->has_record && !a->closing)
-		(void)hook_run(a->hooks, false, z->name, z->value, NULL, NULL);
+		(void)hook_run(a->hooks, false, z->name, z->value, on_cleaned, a);
 	free(z->url);
 	free(z->challenge_url);
 	free(z->token);
@@ -207,17 +214,14 @@ static void look_for_record(void *data)
 			 on_record, z);
 }
 
-static void on_present(bool ok, const struct buf *output, void *data)
+static void on_present(const char *problem, void *data)
 {
 	struct authorization *z = data;
 	struct acme *a = z->job->cert->a;
 
 	z->hook = NULL;
-	if (!ok) {
-		autofree char *text = memory_printf("%s present failed: %.200s", a->config.hook,
-						    buf_text(output));
-
-		name_failed(z, FAILURE_NAMES, text);
+	if (problem) {
+		name_failed(z, FAILURE_NAMES, problem);
 		return;
 	}
 	if (a->config.dns_wait_s == 0) {

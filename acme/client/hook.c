@@ -1,6 +1,6 @@
 /*
- * Calls wait in a queue. A cleanup that nobody waits for is dropped only with
- * everything; a record that stays behind is harmless, and is replaced next time.
+ * Calls wait in a queue. A cleanup outlives the order that it is for, and is
+ * dropped only with everything; a record that stays behind is harmless.
  */
 #include "acme/client/hook.h"
 
@@ -14,9 +14,9 @@
 struct hook_call {
 	struct hooks *hooks;
 	struct hook_call *next;
-	bool present;
+	const char *verb;
 	char *name, *value;
-	program_fn *fn;
+	hook_fn *fn;
 	void *data;
 };
 
@@ -36,11 +36,15 @@ static void call_free(struct hook_call *c)
 	free(c);
 }
 
-static void on_ended(bool ok, const struct buf *output, void *data)
+static void on_ended(const char *problem, const struct buf *output, void *data)
 {
 	struct hooks *h = data;
 	struct hook_call *c = h->first;
+	autofree char *told = NULL;
 
+	(void)output;
+	if (problem)
+		told = memory_printf("%s for %s failed: %s", c->verb, c->name, problem);
 	h->program = NULL;
 	h->first = c->next;
 	if (!h->first)
@@ -48,7 +52,7 @@ static void on_ended(bool ok, const struct buf *output, void *data)
 	else
 		loop_idle_set(h->idle);
 	if (c->fn)
-		c->fn(ok, output, c->data);
+		c->fn(told, c->data);
 	call_free(c);
 }
 
@@ -63,7 +67,7 @@ static void run_first(void *data)
 	autofree char *name = memory_printf("WEBSPACES_NAME=%s", c->name);
 	autofree char *record = memory_printf("WEBSPACES_RECORD=_acme-challenge.%s.", c->name);
 	autofree char *value = memory_printf("WEBSPACES_VALUE=%s", c->value);
-	const char *const argv[] = { h->path, c->present ? "present" : "cleanup", NULL };
+	const char *const argv[] = { h->path, c->verb, NULL };
 	const char *const env[] = {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"LANG=C.UTF-8",
@@ -105,13 +109,13 @@ void hooks_close(struct hooks *h)
 }
 
 struct hook_call *hook_run(struct hooks *h, bool present, const char *name, const char *value,
-			   program_fn *fn, void *data)
+			   hook_fn *fn, void *data)
 {
 	struct hook_call *c = memory_new(sizeof *c);
 
 	*c = (struct hook_call){
 		.hooks = h,
-		.present = present,
+		.verb = present ? "present" : "cleanup",
 		.name = memory_dup(name),
 		.value = memory_dup(value),
 		.fn = fn,

@@ -5,13 +5,15 @@
 
 struct hooks;
 struct hook_call;
+/* problem: NULL, or what went wrong with which name, in a sentence; ends with the call. */
+typedef void hook_fn(const char *problem, void *data);
 struct hooks *hooks_open(struct loop *l, const char *path, unsigned timeout_s);
 /* Drops what waits; what runs is killed. */
 void hooks_close(struct hooks *h);
 /*
  * Runs "path present" or "path cleanup", one at a time, with WEBSPACES_NAME, WEBSPACES_RECORD and
- * WEBSPACES_VALUE in its environment (webspaces.conf(5)). fn may be NULL: then it cannot be dropped.
+ * WEBSPACES_VALUE in its environment (webspaces.conf(5)). fn is called later, once, unless dropped.
  */
 struct hook_call *hook_run(struct hooks *h, bool present, const char *name, const char *value,
-			   program_fn *fn, void *data);
+			   hook_fn *fn, void *data);
 void hook_drop(struct hook_call *c);

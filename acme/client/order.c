@@ -326,15 +326,15 @@ static void key_keep(struct job *j, struct key *k)
 		key_is_there(j);
 }
 
-static void on_key_made(bool ok, const struct buf *output, void *data)
+static void on_key_made(const char *problem, const struct buf *output, void *data)
 {
 	struct job *j = data;
 	struct key *k;
 	struct err e = { 0 };
 
 	j->program = NULL;
-	if (!ok)
-		job_fail_text(j, FAILURE_HOST, "cannot make a key: %.200s", buf_text(output));
+	if (problem)
+		job_fail_text(j, FAILURE_HOST, "cannot make a key: %s", problem);
 	else if (key_parse((struct pem){ buf_text(output), output->len }, &k, &e) < 0)
 		job_fail_text(j, FAILURE_HOST, "cannot make a key: %s", e.text);
 	else

@@ -22,10 +22,11 @@
 #define OUTPUT_MAX 65536
 
 struct program {
+	char *path;
 	struct spawned child;
 	int output;
 	struct loop_source *ended, *late;
-	char *problem; /* it is to be told that it failed, by this; NULL: by its own output */
+	struct err problem; /* it did not even start, or was late */
 	program_fn *fn;
 	void *data;
 };
@@ -43,35 +44,37 @@ void program_drop(struct program *p)
 	}
 	if (p->output >= 0)
 		close(p->output);
-	free(p->problem);
+	free(p->path);
 	free(p);
 }
 
 static void read_output(const struct program *p, struct buf *ret)
 {
+	off_t size = lseek(p->output, 0, SEEK_END);
+	off_t at = size > OUTPUT_MAX ? size - OUTPUT_MAX : 0;
 	char chunk[4096];
-	off_t at = 0;
 	ssize_t n;
 
-	if (p->problem)
-		buf_adds(ret, p->problem);
-	while (!p->problem && ret->len < OUTPUT_MAX &&
-	       (n = pread(p->output, chunk, sizeof chunk, at)) > 0) {
+	while (ret->len < OUTPUT_MAX && (n = pread(p->output, chunk, sizeof chunk, at)) > 0) {
 		buf_add(ret, chunk, (size_t)n);
 		at += n;
 	}
 	explicit_bzero(chunk, sizeof chunk);
 }
 
-static void finish(struct program *p, bool ok)
+/* status: how it ended, unless there is a problem already. */
+static void finish(struct program *p, int status)
 {
 	struct buf output = { 0 };
+	struct err e = p->problem;
 	program_fn *fn = p->fn;
 	void *data = p->data;
 
 	read_output(p, &output);
+	if (e.code == 0)
+		(void)spawn_judge(p->path, status, buf_text(&output), output.len, &e);
 	program_drop(p);
-	fn(ok, &output, data);
+	fn(e.code ? e.text : NULL, &output, data);
 	if (output.data)
 		explicit_bzero(output.data, output.len);
 	buf_clear(&output);
@@ -89,39 +92,39 @@ static void on_end(int fd, uint32_t events, void *data)
 	kill(-p->child.pid, SIGKILL);
 	close(p->child.pidfd);
 	p->child.pid = 0;
-	finish(p, spawn_succeeded(status));
+	finish(p, status);
 }
 
 static void on_late(void *data)
 {
 	struct program *p = data;
 
-	if (!p->problem)
-		p->problem = memory_dup("not done in time, killed");
-	finish(p, false);
+	if (p->problem.code == 0)
+		(void)err_set(&p->problem, ETIMEDOUT, "%s: not done in time, killed", p->path);
+	finish(p, 0);
 }
 
 struct program *program_start(struct loop *l, const char *const *argv, const char *const *env,
 			      unsigned timeout_s, program_fn *fn, void *data)
 {
 	struct program *p = memory_new(sizeof *p);
-	struct err e = { 0 };
 	uint64_t late = clock_usec() + timeout_s * USEC_PER_SEC;
 
+	p->path = memory_dup(argv[0]);
 	p->fn = fn;
 	p->data = data;
 	p->output = memfd_create("output", MFD_CLOEXEC);
-	if (p->output < 0 || spawn_start(&(struct spawn){ .argv = argv,
-							  .env = env,
-							  .out = p->output,
-							  .new_session = true },
-					 &p->child, &e) < 0) {
+	if (p->output < 0)
+		(void)err_sys(&p->problem, "%s: keep its output", p->path);
+	else if (spawn_start(
+			 &(struct spawn){
+				 .argv = argv, .env = env, .out = p->output, .new_session = true },
+			 &p->child, &p->problem) < 0)
 		p->child.pid = 0;
-		p->problem = memory_dup(*e.text ? e.text : "no memory for its output");
-		late = clock_usec();
-	} else {
+	if (p->child.pid > 0)
 		p->ended = loop_fd(l, p->child.pidfd, EPOLLIN, on_end, p);
-	}
+	else
+		late = clock_usec();
 	p->late = loop_timer(l, late, on_late, p);
 	return p;
 }

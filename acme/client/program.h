@@ -8,8 +8,11 @@
 #include "agent/base/loop.h"
 
 struct program;
-/* ok: it ended with 0 in time. output: what it printed, cut at 64 KiB; ends with the call. */
-typedef void program_fn(bool ok, const struct buf *output, void *data);
+/*
+ * problem: NULL if it ended with 0 in time; else "PROGRAM: why", by the last line that it printed.
+ * output: the last 64 KiB of what it printed. Both end with the call.
+ */
+typedef void program_fn(const char *problem, const struct buf *output, void *data);
 
 /* argv[0] an absolute path; env NULL: the clean one. fn is called later, once. */
 struct program *program_start(struct loop *l, const char *const *argv, const char *const *env,

@@ -269,7 +269,7 @@ static void last_line(const char *text, size_t len, char ret[static 301])
 	ret[i] = '\0';
 }
 
-static int judge(const char *program, int status, const char *output, size_t len, struct err *e)
+int spawn_judge(const char *program, int status, const char *output, size_t len, struct err *e)
 {
 	char line[301];
 
@@ -324,5 +324,5 @@ int spawn_run(const struct spawn *s, const char *input, uint64_t deadline_usec, 
 		return err_set(e, ETIMEDOUT, "%s: not done in time, killed", s->argv[0]);
 	if (r < 0)
 		return err_set(e, -r, "%s: poll: %s", s->argv[0], strerror(-r));
-	return judge(s->argv[0], status, buf_text(to) + before, to->len - before, e);
+	return spawn_judge(s->argv[0], status, buf_text(to) + before, to->len - before, e);
 }

@@ -55,3 +55,9 @@ int spawn_run(const struct spawn *s, const char *input, uint64_t deadline_usec, 
 
 /* True if the wait status means exit(0). */
 bool spawn_succeeded(int status);
+
+/*
+ * What a wait status (or -errno of waiting) means, by the last line of what the program
+ * printed: 0, or -EIO with "PROGRAM: that line" in e.
+ */
+int spawn_judge(const char *program, int status, const char *output, size_t len, struct err *e);

@@ -265,7 +265,7 @@ with open(here + "/calls", "a") as calls:
     calls.write(json.dumps({"argv": sys.argv[1:], "environment": dict(os.environ), "uid": os.getuid()}) + "\\n")
 if behaviour == "hang":
     time.sleep(3600)
-if behaviour == "fail":
+if behaviour == "fail" or behaviour == "keep" and sys.argv[1] == "cleanup":
     sys.exit("the zone is locked")
 if behaviour == "flood":
     os.write(1, b"x" * 4096 * 4096)
@@ -294,8 +294,8 @@ class Hook:
         self.behave(behaviour)
 
     def behave(self, behaviour):
-        """work, fail, hang, lie (says done, does nothing), flood (16 MiB on stdout, then works)."""
-        assert behaviour in ("work", "fail", "hang", "lie", "flood")
+        """work, fail, keep (cleanup fails), hang, lie (says done, does nothing), flood (16 MiB on stdout, then works)."""
+        assert behaviour in ("work", "fail", "keep", "hang", "lie", "flood")
         write(f"{self.directory}/behaviour", behaviour)
 
     def forget(self):

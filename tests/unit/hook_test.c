@@ -12,7 +12,7 @@
 
 static struct loop *loop;
 static struct hooks *hooks;
-static char path[200], told[200], who[][2] = { "a", "b", "c" };
+static char path[200], told[1000], who[][2] = { "a", "b", "c" };
 
 /* Each call is a line of the file `calls`: begin and end, so that two at a time would show. */
 static void write_hook(const char *body)
@@ -67,12 +67,12 @@ static void open_hooks(const char *body)
 	hooks = hooks_open(loop, path, 10);
 }
 
-static void on_end(bool ok, const struct buf *output, void *data)
+static void on_end(const char *problem, void *data)
 {
 	size_t len = strlen(told);
 
 	snprintf(told + len, sizeof told - len, "%s%s%s%s", len ? " " : "", (const char *)data,
-		 ok ? "+" : "-", output->len ? buf_text(output) : "");
+		 problem ? "-" : "+", problem ? problem : "");
 }
 
 static void step_until(const char *what)
@@ -90,11 +90,11 @@ static void a_call_says_what_is_to_be_done_with_which_record(void **state)
 	(void)state;
 	open_hooks(":");
 	(void)hook_run(hooks, true, "a.org", "value-1", on_end, who[0]);
-	(void)hook_run(hooks, false, "a.org", "value-1", NULL, NULL);
+	(void)hook_run(hooks, false, "a.org", "value-1", on_end, who[1]);
 	step_until("cleanup a.org _acme-challenge.a.org. value-1\nend");
 	assert_string_equal(calls(), "begin present a.org _acme-challenge.a.org. value-1\nend\n"
 				     "begin cleanup a.org _acme-challenge.a.org. value-1\nend\n");
-	assert_string_equal(told, "a+");
+	assert_string_equal(told, "a+ b+");
 }
 
 static void one_runs_at_a_time_in_the_order_of_asking(void **state)
@@ -113,12 +113,20 @@ static void one_runs_at_a_time_in_the_order_of_asking(void **state)
 
 static void what_a_failing_one_says_is_handed_on_and_the_next_one_runs(void **state)
 {
+	char expected[1000];
+
 	(void)state;
-	open_hooks("[ $WEBSPACES_VALUE != bad ] || { echo the zone is locked >&2; exit 1; }");
+	open_hooks("[ $WEBSPACES_VALUE != bad ] || { echo hello; echo the zone is locked >&2; exit "
+		   "1; }");
 	(void)hook_run(hooks, true, "a.org", "bad", on_end, who[0]);
-	(void)hook_run(hooks, true, "b.org", "good", on_end, who[1]);
+	(void)hook_run(hooks, false, "b.org", "bad", on_end, who[1]);
+	(void)hook_run(hooks, true, "c.org", "good", on_end, who[2]);
 	step_until("good\nend");
-	assert_string_equal(told, "a-the zone is locked\n b+");
+	snprintf(expected, sizeof expected,
+		 "a-present for a.org failed: %s: the zone is locked "
+		 "b-cleanup for b.org failed: %s: the zone is locked c+",
+		 path, path);
+	assert_string_equal(told, expected);
 }
 
 static void a_dropped_call_is_not_begun_and_one_that_runs_goes_on_unheard(void **state)

@@ -13,9 +13,8 @@
 static struct loop *loop;
 static struct {
 	unsigned calls;
-	bool ok;
 	size_t len;
-	char text[200];
+	char problem[200], text[200];
 } outcome;
 
 static int set_up(void **state)
@@ -33,11 +32,11 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void on_end(bool ok, const struct buf *output, void *data)
+static void on_end(const char *problem, const struct buf *output, void *data)
 {
 	(void)data;
 	outcome.calls++;
-	outcome.ok = ok;
+	snprintf(outcome.problem, sizeof outcome.problem, "%s", problem ? problem : "");
 	outcome.len = output->len;
 	snprintf(outcome.text, sizeof outcome.text, "%s", output->len ? buf_text(output) : "");
 }
@@ -60,14 +59,13 @@ static void step_until_ended(void)
 static void an_outcome_is_told_once_with_what_was_printed(void **state)
 {
 	static const struct {
-		const char *script;
-		bool ok;
-		const char *text;
+		const char *script, *problem, *text;
 	} cases[] = {
-		{ "echo done; echo also >&2", true, "done\nalso\n" },
-		{ "echo no zone >&2; exit 3", false, "no zone\n" },
-		{ "kill -9 $$", false, "" },
-		{ ":", true, "" },
+		{ "echo done; echo also >&2", "", "done\nalso\n" },
+		{ "echo hello; echo no zone >&2; exit 3", "/bin/sh: no zone", "hello\nno zone\n" },
+		{ "exit 3", "/bin/sh: exit status 3", "" },
+		{ "kill -9 $$", "/bin/sh: killed by signal 9", "" },
+		{ ":", "", "" },
 	};
 
 	(void)state;
@@ -76,7 +74,7 @@ static void an_outcome_is_told_once_with_what_was_printed(void **state)
 		assert_non_null(start(cases[i].script, NULL, 10));
 		assert_int_equal(outcome.calls, 0); /* later, never at once */
 		step_until_ended();
-		assert_int_equal(outcome.ok, cases[i].ok);
+		assert_string_equal(outcome.problem, cases[i].problem);
 		assert_string_equal(outcome.text, cases[i].text);
 	}
 }
@@ -95,12 +93,12 @@ static void the_environment_is_the_given_one_and_nothing_else(void **state)
 	assert_null(strstr(outcome.text, "HOME="));
 }
 
-static void what_is_printed_without_end_is_cut(void **state)
+static void the_end_is_kept_of_what_is_printed_without_end(void **state)
 {
 	(void)state;
-	(void)start("head -c 5000000 /dev/zero | tr '\\0' x", NULL, 10);
+	(void)start("head -c 5000000 /dev/zero | tr '\\0' x; echo; echo no zone; exit 1", NULL, 10);
 	step_until_ended();
-	assert_true(outcome.ok);
+	assert_string_equal(outcome.problem, "/bin/sh: no zone");
 	assert_true(outcome.len >= 65536 && outcome.len < 65536 + 4096 + 1);
 }
 
@@ -111,8 +109,7 @@ static void one_that_is_late_is_killed_and_told_so(void **state)
 	(void)state;
 	(void)start("trap '' TERM; while :; do sleep 5; done", NULL, 1);
 	step_until_ended();
-	assert_false(outcome.ok);
-	assert_string_equal(outcome.text, "not done in time, killed");
+	assert_string_equal(outcome.problem, "/bin/sh: not done in time, killed");
 	assert_true(clock_usec() - began < 3 * USEC_PER_SEC);
 }
 
@@ -165,8 +162,8 @@ static void one_that_is_not_there_has_failed(void **state)
 	(void)state;
 	(void)program_start(loop, argv, NULL, 10, on_end, NULL);
 	step_until_ended();
-	assert_false(outcome.ok);
-	assert_true(outcome.len > 0);
+	assert_non_null(strstr(outcome.problem, "/nowhere/hook: No such file or directory"));
+	assert_int_equal(outcome.len, 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -176,7 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(an_outcome_is_told_once_with_what_was_printed),
 		CASE(the_environment_is_the_given_one_and_nothing_else),
-		CASE(what_is_printed_without_end_is_cut),
+		CASE(the_end_is_kept_of_what_is_printed_without_end),
 		CASE(one_that_is_late_is_killed_and_told_so),
 		CASE(what_it_leaves_in_its_session_ends_with_it),
 		CASE(one_that_is_dropped_says_nothing),
