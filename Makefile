@@ -118,12 +118,13 @@ deps: deps-demo deps-deb
 	$(call install_packages,$(TEST_PACKAGES))
 
 # The tests on the real program with real daemons, each on a host of its own in private namespaces.
-PYTEST := /usr/bin/python3 -B -m pytest -p no:cacheprovider -q
+PYTEST := /usr/bin/python3 -B -m pytest -q
 # The container root is made here: the tests' own network has no mirror.
 FILES ?= tests/system
+PART ?= all
 system: $(PROGRAMS) $(SYSTEM_PROGRAMS)
 	@/usr/bin/python3 -B tests/system/systemd_root.py
-	WEBSPACES=$(abspath $B/webspaces) tests/private $(PYTEST) $(FILES) $(TESTS)
+	WEBSPACES=$(abspath $B/webspaces) tests/private $(PYTEST) -o cache_dir=$(abspath $B)/pytest-$(PART) $(FILES) $(TESTS)
 
 # Each step in a make of its own: what the first installs, the second sees.
 check:

@@ -21,6 +21,14 @@ def is_sanitized(program):
         return b"__asan_init" in file.read()
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    """What the agents said last goes with a test that fails."""
+    report = (yield).get_result()
+    if report.failed:
+        report.sections += [(f"journal of {host.root}", host.journal()[-4000:]) for host in Host.made if host.journal()]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def private_machine():
     assert os.path.isdir("/mnt/.etc/upper"), "run me inside tests/private (make check does)"

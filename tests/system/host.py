@@ -16,6 +16,7 @@ import ssl
 import stat
 import subprocess
 import time
+import weakref
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WEBSPACES = os.environ.get("WEBSPACES", os.path.join(REPOSITORY, "build", "webspaces"))
@@ -59,11 +60,13 @@ class Host:
     """home, drops, state, run and logs below self.root; ports http_port and https_port on loopback."""
 
     numbers = iter(range(1, 10000))
+    made = weakref.WeakSet()
 
     def __init__(self, root=None, shards=2, settings="", user_range=None, webspaces=None, ports=(8080, 8443),
                  addresses=("127.0.0.1",), acme=None, trust=None):  # fmt: skip
         """acme: the text of that group (a peer's settings()); trust: a file with the root to verify sites against."""
         number = next(Host.numbers)
+        Host.made.add(self)
         self.root = root or f"/mnt/h{number}"
         self.webspaces = webspaces or WEBSPACES
         self.http_port, self.https_port = ports
