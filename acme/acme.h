@@ -75,8 +75,6 @@ int store_issue_internal(struct store *s, const char *webspace, const char *site
  */
 int store_install_files(struct store *s, const char *webspace, const char *site,
 			const char *certificate, const char *key, struct err *e);
-/* After a batch of these: one sync for all. */
-int store_sync(struct store *s, struct err *e);
 
 /*
  * Checks an admin's own files: they parse, the key matches, names are covered, in date. -EBADMSG

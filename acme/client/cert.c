@@ -251,7 +251,7 @@ void cert_done(struct cert *c, const struct failure *f)
 	 * once more. It goes also if the record could not be written, or the next renewal would
 	 * go on with it.
 	 */
-	if (c->job->installed && !f)
+	if (c->job->installed)
 		order_drop(c->job->dir);
 	job_free(take_ptr(c->job));
 	cert_look(c);
@@ -291,12 +291,4 @@ void cert_compare(struct cert *c)
 		return;
 	cert_forgive(c);
 	record_set_text(&r->wanted, wanted);
-}
-
-void cert_forget(struct cert *c)
-{
-	struct record *r = cert_record(c);
-
-	r->content = 0;
-	record_set_text(&r->order, NULL);
 }

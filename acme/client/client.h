@@ -71,8 +71,7 @@ struct acme {
 	struct table cas;    /* directory → struct ca */
 	struct table owners; /* webspace → struct owner */
 	size_t n_certs, n_asked_windows;
-	struct loop_source *timer, *turn, *after_sync;
-	struct job *unsynced; /* they go on when what they wrote is on disk */
+	struct loop_source *timer, *turn;
 	struct hooks *hooks;
 	uint64_t issued, failed;
 	bool closing, turn_due;
@@ -90,8 +89,6 @@ void cert_note(struct cert *c, const char *reason, const char *text);
 void cert_forgive(struct cert *c);
 /* … if it is wanted in another way than then. */
 void cert_compare(struct cert *c);
-/* What is installed may not last: it is as if it were nobody's, and no order were over. */
-void cert_forget(struct cert *c);
 /* The job is done, well or not: it ends, and the record is on disk. f: NULL: well. */
 void cert_done(struct cert *c, const struct failure *f);
 /* The certificate's directory, made if need be: a descriptor, or -errno. */

@@ -101,21 +101,6 @@ static void remember(struct job *j)
 		record_release(r, j->order.names[i]);
 }
 
-static void on_installed(struct job *j)
-{
-	struct cert *c = j->cert;
-	char ended[21];
-
-	c->ca->proven = true;
-	c->a->issued++;
-	clock_rfc3339(c->ends, ended);
-	acme_tell(c->a, ACME_ISSUED, c->webspace, "%s: certificate of %s for %zu name%s%s%s",
-		  c->want.site, j->facts.issuer, j->order.n_names, j->order.n_names == 1 ? "" : "s",
-		  c->ends ? ", after one until " : "", c->ends ? ended : "");
-	served_check(c);
-	cert_done(c, NULL);
-}
-
 /*
  * Whoever looks at the certificate from now on finds a record that knows it: a site whose certificate
  * is nobody's for a moment would be served in another way for that moment, by two reloads.
@@ -123,6 +108,7 @@ static void on_installed(struct job *j)
 static void install(struct job *j)
 {
 	struct cert *c = j->cert;
+	char ended[21];
 	struct err e = { 0 };
 
 	if (store_put_chain(c->a->config.store, &c->place, j->order.generation, &j->chain, &e) <
@@ -133,7 +119,14 @@ static void install(struct job *j)
 	remember(j);
 	j->spent.n_names = 0;
 	j->installed = true;
-	job_sync(j, on_installed);
+	c->ca->proven = true;
+	c->a->issued++;
+	clock_rfc3339(c->ends, ended);
+	acme_tell(c->a, ACME_ISSUED, c->webspace, "%s: certificate of %s for %zu name%s%s%s",
+		  c->want.site, j->facts.issuer, j->order.n_names, j->order.n_names == 1 ? "" : "s",
+		  c->ends ? ", after one until " : "", c->ends ? ended : "");
+	served_check(c);
+	cert_done(c, NULL);
 }
 
 /* Fetching ------------------------------------------------------------------------- */
@@ -254,13 +247,14 @@ static void on_finalized(struct job *j, const struct reply *r)
 		job_await_certificate(j, r->retry_after);
 }
 
-static void send_request(struct job *j)
+void job_finalize(struct job *j)
 {
 	autobuf struct buf csr = { 0 };
 	autojson struct json *payload = json_new_object();
 	autofree char *text = NULL;
 	struct err e = { 0 };
 
+	authorizations_clear(j); /* records and files have done their duty */
 	if (key_request(j->key, (const char *const *)j->order.names, j->order.n_names, &csr, &e) <
 	    0) {
 		job_fail_text(j, FAILURE_HOST, "%s", e.text);
@@ -273,10 +267,4 @@ static void send_request(struct job *j)
 		 &(struct call_spec){
 			 .kind = REQUEST_ORDER, .url = j->order.finalize, .payload = text },
 		 on_finalized);
-}
-
-void job_finalize(struct job *j)
-{
-	authorizations_clear(j); /* records and files have done their duty */
-	job_sync(j, send_request);
 }

@@ -152,29 +152,6 @@ static void on_turn(void *data)
 		       clock_usec() + (uint64_t)(next > now ? next - now : 1) * USEC_PER_SEC);
 }
 
-/* All that waits goes on after one sync. */
-static void on_after_sync(void *data)
-{
-	struct acme *a = data;
-	struct job *waiting = take_ptr(a->unsynced);
-	struct err e = { 0 };
-	int r = store_sync(a->config.store, &e);
-
-	while (waiting) {
-		struct job *j = waiting;
-
-		/* The list is taken apart at its head, so that what ends on the way is not met again. */
-		waiting = j->next_unsynced;
-		j->next_unsynced = NULL;
-		if (r < 0 && j->installed)
-			cert_forget(j->cert); /* once more, by the same order */
-		if (r < 0)
-			job_fail_text(j, FAILURE_HOST, "%s", e.text);
-		else
-			j->after_sync(j);
-	}
-}
-
 /* What is wanted ---------------------------------------------------------------------- */
 
 struct owner *acme_owner(const struct acme *a, const char *webspace)
@@ -447,7 +424,6 @@ int acme_open(const struct acme_config *config, struct acme **ret, struct err *e
 		a->hooks = hooks_open(config->loop, config->hook, config->hook_timeout_s);
 	a->timer = loop_timer(config->loop, UINT64_MAX, on_timer, a);
 	a->turn = loop_idle(config->loop, on_turn, a);
-	a->after_sync = loop_idle(config->loop, on_after_sync, a);
 	*ret = a;
 	return 0;
 }
@@ -475,7 +451,6 @@ void acme_close(struct acme *a)
 	link_close(a->link);
 	loop_drop(a->timer);
 	loop_drop(a->turn);
-	loop_drop(a->after_sync);
 	arena_clear(&a->arena);
 	free(a);
 }

@@ -32,18 +32,10 @@
 
 void job_free(struct job *j)
 {
-	struct acme *a;
-
 	if (!j)
 		return;
-	a = j->cert->a;
 	j->cert->ca->n_jobs--;
 	j->cert->ca->n_names -= j->order.n_names;
-	for (struct job **at = &a->unsynced; *at; at = &(*at)->next_unsynced)
-		if (*at == j) {
-			*at = j->next_unsynced;
-			break;
-		}
 	ca_drop(j->call);
 	authorizations_clear(j);
 	preflight_drop(j->preflight);
@@ -156,17 +148,6 @@ void job_wait(struct job *j, uint64_t usec, void (*fn)(struct job *j))
 	if (!j->timer)
 		j->timer = loop_timer(j->cert->a->config.loop, UINT64_MAX, on_timer, j);
 	loop_timer_set(j->timer, clock_usec() + usec);
-}
-
-void job_sync(struct job *j, void (*fn)(struct job *j))
-{
-	struct acme *a = j->cert->a;
-
-	a->config.store->dirty = true; /* by order.json at least, be it another agent's */
-	j->after_sync = fn;
-	j->next_unsynced = a->unsynced;
-	a->unsynced = j;
-	loop_idle_set(a->after_sync);
 }
 
 /* A look before the order -------------------------------------------------------- */

@@ -41,12 +41,9 @@ struct job {
 
 	struct buf chain; /* as checked, to be installed */
 	struct chain_facts facts;
-	bool installed;               /* if it lasts: that is not synced yet */
+	bool installed;
 	struct text_array alternates; /* owned texts */
 	size_t next_alternate;
-
-	struct job *next_unsynced;
-	void (*after_sync)(struct job *j);
 };
 
 /* A call of this job, the only one at a time; fn gets the job. */
@@ -54,8 +51,6 @@ void job_call(struct job *j, const struct call_spec *spec,
 	      void (*fn)(struct job *j, const struct reply *r));
 /* Goes on with fn after a while. */
 void job_wait(struct job *j, uint64_t usec, void (*fn)(struct job *j));
-/* Goes on with fn once all that was written so far is on disk. */
-void job_sync(struct job *j, void (*fn)(struct job *j));
 /* It ends, the certificate has failed by this. */
 void job_fail(struct job *j, const struct failure *f);
 void job_fail_text(struct job *j, enum failure_class class, const char *format, ...)

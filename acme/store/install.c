@@ -24,14 +24,13 @@
 #define COPIED           "copied"
 
 /* A directory that the web server may pass through. Never open to it before it belongs to it. */
-static int enter(const struct store *s, int dir, const char *name, bool *ret_made, struct err *e)
+static int enter(const struct store *s, int dir, const char *name, struct err *e)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	autofd int fd = openat(dir, name, flags);
 	struct stat st;
 
-	*ret_made = fd < 0 && errno == ENOENT;
-	if (*ret_made) {
+	if (fd < 0 && errno == ENOENT) {
 		if (mkdirat(dir, name, 0700) < 0)
 			return err_sys(e, "mkdir %s", name);
 		fd = openat(dir, name, flags);
@@ -45,13 +44,16 @@ static int enter(const struct store *s, int dir, const char *name, bool *ret_mad
 	return take_fd(fd);
 }
 
-static int enter_site(const struct store *s, const char *webspace, const char *site, bool *ret_made,
-		      struct err *e)
+int store_site_dir(const struct store *s, const struct place *p, struct err *e)
 {
-	bool made;
-	autofd int dir = enter(s, s->certs, webspace, &made, e);
+	char webspace[256];
+	size_t len = strcspn(p->site, "/");
 
-	return dir < 0 ? dir : enter(s, dir, site, ret_made, e);
+	snprintf(webspace, sizeof webspace, "%.*s", (int)len, p->site);
+
+	autofd int dir = enter(s, s->certs, webspace, e);
+
+	return dir < 0 ? dir : enter(s, dir, p->site + len + 1, e);
 }
 
 static int write_new(const struct store *s, int dir, const char *name, bool secret,
@@ -64,7 +66,30 @@ static int write_new(const struct store *s, int dir, const char *name, bool secr
 		return err_sys(e, "create %s", name);
 	if (secret && (fchown(fd, (uid_t)-1, s->web_gid) < 0 || fchmod(fd, 0640) < 0))
 		return err_sys(e, "open %s to the web server", name);
-	return put_all(fd, buf_text(text), text->len, e);
+
+	int r = put_all(fd, buf_text(text), text->len, e);
+
+	if (r == 0 && fsync(fd) < 0)
+		r = err_sys(e, "fsync");
+	return r < 0 ? err_in(e, "write %s", name) : 0;
+}
+
+/* The names of a generation's files are on disk, and those of all that leads to it. */
+static int settle(const struct store *s, const struct place *p, unsigned generation, struct err *e)
+{
+	char path[400];
+
+	snprintf(path, sizeof path, "%s/%u", p->site, generation);
+	for (char *end = path + strlen(path); end; end = strrchr(path, '/')) {
+		*end = '\0';
+
+		autofd int dir = path_open(s->certs, path, O_RDONLY | O_DIRECTORY, e);
+		int r = dir < 0 ? dir : put_sync_dir(dir, e);
+
+		if (r < 0)
+			return r;
+	}
+	return put_sync_dir(s->certs, e);
 }
 
 /* The highest number there is, and what is older than the generations we keep goes. */
@@ -97,11 +122,10 @@ static int add_generation(const struct store *s, int site, unsigned number, cons
 			  bool copied, struct err *e)
 {
 	char name[16];
-	bool made;
 
 	snprintf(name, sizeof name, "%u", number);
 
-	autofd int dir = enter(s, site, name, &made, e);
+	autofd int dir = enter(s, site, name, e);
 	int r = dir < 0 ? dir : write_new(s, dir, "key.pem", true, &pair->key, e);
 
 	if (r == 0)
@@ -110,42 +134,39 @@ static int add_generation(const struct store *s, int site, unsigned number, cons
 		r = write_new(s, dir, COPIED, false, &(struct buf){ 0 }, e);
 	if (r == 0)
 		r = put_link(site, "current", name, e);
-	if (r < 0) {
-		(void)err_in(e, "generation %u", number);
-		return r;
-	}
-	drop_oldest(site, number);
-	return 0;
+	return r < 0 ? err_in(e, "generation %u", number) : 0;
 }
 
 static int replace_chain(const struct store *s, const struct place *p, unsigned generation,
 			 const struct buf *chain, struct err *e)
 {
 	char name[16];
-	bool made;
 
 	snprintf(name, sizeof name, "%u", generation);
 
 	autofd int site = path_open(s->certs, p->site, O_RDONLY | O_DIRECTORY, e);
-	autofd int dir = site < 0 ? site : enter(s, site, name, &made, e);
+	autofd int dir = site < 0 ? site : enter(s, site, name, e);
 
 	if (dir < 0)
 		return dir;
 
-	int r = put_file(dir, "chain.pem", 0644, buf_text(chain), chain->len, PUT_BATCH, e);
+	int r = put_file(dir, "chain.pem", 0644, buf_text(chain), chain->len, PUT_SYNC, e);
 
 	return r < 0 ? r : 0;
 }
 
-static int add(struct store *s, const char *webspace, const char *site, const struct pair *pair,
-	       bool copied, struct err *e)
+static int add(const struct store *s, const struct place *p, const struct pair *pair, bool copied,
+	       struct err *e)
 {
-	bool made;
-	autofd int dir = enter_site(s, webspace, site, &made, e);
+	autofd int site = store_site_dir(s, p, e);
+	unsigned number = site < 0 ? 0 : last_generation(site) + 1;
+	int r = site < 0 ? site : add_generation(s, site, number, pair, copied, e);
 
-	if (dir < 0)
-		return dir;
-	return add_generation(s, dir, made ? 1 : last_generation(dir) + 1, pair, copied, e);
+	if (r == 0)
+		r = settle(s, p, number, e);
+	if (r == 0)
+		drop_oldest(site, number);
+	return r;
 }
 
 /* There is a key of that generation, with the rights that we give. */
@@ -195,8 +216,8 @@ static int renew(struct store *s, const struct place *p, unsigned generation, st
 	return r < 0 ? r : replace_chain(s, p, generation, &live->chain, e);
 }
 
-static int issue_anew(struct store *s, const char *webspace, const char *site,
-		      const char *const *names, size_t n_names, time_t now, struct err *e)
+static int issue_anew(struct store *s, const struct place *p, const char *const *names,
+		      size_t n_names, time_t now, struct err *e)
 {
 	autopair struct pair pair = { 0 };
 	struct key *k;
@@ -207,7 +228,7 @@ static int issue_anew(struct store *s, const char *webspace, const char *site,
 	key_write(k, &pair.key);
 	r = issue(s, k, names, n_names, now, &pair.chain, e);
 	key_free(k);
-	return r < 0 ? r : add(s, webspace, site, &pair, false, e);
+	return r < 0 ? r : add(s, p, &pair, false, e);
 }
 
 int store_issue_internal(struct store *s, const char *webspace, const char *site,
@@ -232,8 +253,7 @@ int store_issue_internal(struct store *s, const char *webspace, const char *site
 	if (key_is_good(s, &p, generation, &live))
 		r = renew(s, &p, generation, &live, names, n_names, now, e);
 	else
-		r = issue_anew(s, webspace, site, names, n_names, now, e);
-	s->dirty = true;
+		r = issue_anew(s, &p, names, n_names, now, e);
 	if (r < 0)
 		(void)err_in(e, "certificate for %s", site);
 	return r;
@@ -275,23 +295,13 @@ int store_install_files(struct store *s, const char *webspace, const char *site,
 	if (same_key(s, &p, &pair))
 		r = replace_chain(s, &p, store_generation(s, &p), &pair.chain, e);
 	else
-		r = add(s, webspace, site, &pair, true, e);
-	s->dirty = true;
+		r = add(s, &p, &pair, true, e);
 	if (r < 0)
 		(void)err_in(e, "copy of %s", certificate);
 	return r;
 }
 
 /* For certificates of a CA ------------------------------------------------ */
-
-int store_site_dir(const struct store *s, const struct place *p, struct err *e)
-{
-	char webspace[256];
-	bool made;
-
-	snprintf(webspace, sizeof webspace, "%.*s", (int)strcspn(p->site, "/"), p->site);
-	return enter_site(s, webspace, p->site + strlen(webspace) + 1, &made, e);
-}
 
 static bool has(const struct store *s, const struct place *p, unsigned generation, const char *file)
 {
@@ -359,21 +369,21 @@ int store_add_key(struct store *s, const struct place *p, const struct key *k,
 	unsigned number = site < 0 ? 0 : last_generation(site) + 1;
 	struct buf pem = { 0 };
 	char name[16];
-	bool made;
 	int r;
 
 	if (site < 0)
 		return site;
 	snprintf(name, sizeof name, "%u", number);
 
-	autofd int dir = enter(s, site, name, &made, e);
+	autofd int dir = enter(s, site, name, e);
 
 	if (dir < 0)
 		return dir;
 	key_write(k, &pem);
 	r = write_new(s, dir, "key.pem", true, &pem, e);
 	pem_clear(&pem);
-	s->dirty = true;
+	if (r == 0)
+		r = settle(s, p, number, e);
 	*ret_generation = number;
 	return r;
 }
@@ -385,10 +395,11 @@ int store_put_chain(struct store *s, const struct place *p, unsigned generation,
 	char name[16];
 	int r = site < 0 ? site : replace_chain(s, p, generation, chain, e);
 
-	s->dirty = true;
 	snprintf(name, sizeof name, "%u", generation);
 	if (r == 0)
 		r = put_link(site, "current", name, e);
+	if (r > 0)
+		r = put_sync_dir(site, e);
 	if (r < 0)
 		return err_in(e, "install the certificate of %s", p->site);
 	drop_oldest(site, generation);

@@ -82,8 +82,6 @@ static int certify(int dir, struct key *k, time_t now, struct buf *ret, struct e
 
 	if (r == 0)
 		r = put_file(dir, "ca.pem", 0444, buf_text(ret), ret->len, PUT_SYNC, e);
-	if (r >= 0)
-		r = put_sync_all(dir, e);
 	return r < 0 ? r : 0;
 }
 

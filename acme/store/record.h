@@ -40,6 +40,7 @@ struct order_record {
 };
 /* -ENOENT: there is none that could be read, or none that the CA knows of. */
 int order_read(int dir, struct order_record *ret);
+/* On disk when it returns: a disk that cannot be written is found before the CA is asked for anything. */
 int order_write(int dir, const struct order_record *o, struct err *e);
 void order_drop(int dir);
 void order_clear(struct order_record *o);

@@ -340,17 +340,6 @@ int store_purge(struct store *s, const char *webspace, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-int store_sync(struct store *s, struct err *e)
-{
-	if (!s->dirty)
-		return 0;
-
-	int r = put_sync_all(s->certs, e);
-
-	s->dirty = r < 0;
-	return r;
-}
-
 time_t certificate_renew_at(const struct certificate *c, const char *name)
 {
 	time_t day = 86400, life = c->not_after - c->not_before;

@@ -5,12 +5,13 @@
 #include "acme/crypto/chain.h"
 #include "acme/store/seen.h"
 
+/* What is written here is on disk when the call returns. */
 struct store {
 	char *state_dir, *ca_file;
 	int state, certs; /* descriptors; -1: not there (read only) */
 	uid_t uid;        /* ours: asked for once, not ten thousand times a look */
 	gid_t web_gid;
-	bool writable, dirty;
+	bool writable;
 	struct authority *authority; /* NULL: not needed yet, or none */
 	struct seen seen;
 	struct table records; /* place → struct record (record.h) */
@@ -54,7 +55,7 @@ int store_add_key(struct store *s, const struct place *p, const struct key *k,
 		  unsigned *ret_generation, struct err *e);
 int store_read_key(const struct store *s, const struct place *p, unsigned generation,
 		   struct key **ret, struct err *e);
-/* The chain of that generation's key: it is live from now on. Not synced yet. */
+/* The chain of that generation's key: it is live from now on. */
 int store_put_chain(struct store *s, const struct place *p, unsigned generation,
 		    const struct buf *chain, struct err *e);
 /* The site's directory, made if need be: a descriptor, or -errno. */

@@ -39,11 +39,6 @@ int put_all(int fd, const char *text, size_t len, struct err *e)
 	return 0;
 }
 
-int put_sync_all(int dir, struct err *e)
-{
-	return syncfs(dir) < 0 ? err_sys(e, "syncfs") : 0;
-}
-
 static bool same_content(int fd, const char *text, size_t len)
 {
 	size_t at = 0, room = len < CHUNK_MAX ? len + 1 : CHUNK_MAX;
@@ -122,7 +117,7 @@ static int fill(int fd, mode_t mode, const char *text, size_t len, enum put_sync
 	return 0;
 }
 
-static int sync_dir(int dir, struct err *e)
+int put_sync_dir(int dir, struct err *e)
 {
 	autofd int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -150,7 +145,7 @@ int put_file(int dir, const char *name, mode_t mode, const char *text, size_t le
 		(void)err_in(e, "write %s", name);
 		return r;
 	}
-	if (sync == PUT_SYNC && (r = sync_dir(dir, e)) < 0) {
+	if (sync == PUT_SYNC && (r = put_sync_dir(dir, e)) < 0) {
 		(void)err_in(e, "write %s", name);
 		return r;
 	}

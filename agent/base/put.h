@@ -10,8 +10,8 @@
 #include "agent/base/err.h"
 
 enum put_sync {
-	PUT_BATCH, /* the caller syncs the file system once for many (put_sync_all) */
-	PUT_SYNC,  /* the data is on disk before the name moves */
+	PUT_BATCH, /* the caller syncs, or it can be made anew */
+	PUT_SYNC,  /* the data is on disk before the name moves, and the name when this returns */
 };
 
 /*
@@ -29,5 +29,8 @@ int put_link(int dir, const char *name, const char *target, struct err *e);
 /* Writes all of it to an open file. */
 int put_all(int fd, const char *text, size_t len, struct err *e);
 
-/* One syncfs(2) for the file system of dir. */
-int put_sync_all(int dir, struct err *e);
+/*
+ * The names in dir are on disk (fsync(2)). There is no syncfs(2) here: a host's users may have
+ * gigabytes waiting to be written on the same file system, and the loop would wait for them.
+ */
+int put_sync_dir(int dir, struct err *e);

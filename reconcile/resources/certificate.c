@@ -173,12 +173,6 @@ static int certificate_apply(struct world *w, void *state, const struct webspace
 				    site->names.count, w->wall, e);
 }
 
-static int certificate_flush(struct world *w, void *state, struct err *e)
-{
-	(void)state;
-	return store_sync(w->store, e);
-}
-
 static int certificate_remove(struct world *w, void *state, const char *name, struct err *e)
 {
 	struct state *s = state;
@@ -212,7 +206,6 @@ const struct resource_type certificate_type = {
 	.desire = certificate_desire,
 	.observe = certificate_observe,
 	.apply = certificate_apply,
-	.flush = certificate_flush,
 	.remove = certificate_remove,
 	.list = certificate_list,
 	.next_look = certificate_next_look,

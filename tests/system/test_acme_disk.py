@@ -151,7 +151,7 @@ def test_a_webspace_dropped_on_a_full_disk_comes_by_itself_when_there_is_room(ma
 
 
 @pytest.mark.parametrize(("call", "error"), [("write", "EIO"), ("write", "EDQUOT"), ("renameat", "EIO"), ("fchmod", "EROFS"),
-                                             ("syncfs", "EIO"), ("mkdirat", "ENOSPC"), ("symlinkat", "EDQUOT")])  # fmt: skip
+                                             ("fsync", "EIO"), ("mkdirat", "ENOSPC"), ("symlinkat", "EDQUOT")])  # fmt: skip
 def test_where_a_write_fails_nothing_is_lost_and_the_ca_is_asked_for_one_certificate(machine, call, error):
     host, ca = machine
     before = {name: serial_of(host.served(name)) for name in ("alice", "bob")}

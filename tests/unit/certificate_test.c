@@ -90,8 +90,7 @@ static struct finding converge(void)
 
 	desired(&item);
 	if ((f.state == OBSERVED_MISSING || f.state == OBSERVED_DIFFERS) &&
-	    (T->apply(&w, state_of_type, &webspace, &item, &f, &e) < 0 ||
-	     T->flush(&w, state_of_type, &e) < 0))
+	    T->apply(&w, state_of_type, &webspace, &item, &f, &e) < 0)
 		fail_msg("%s", e.text);
 	return look();
 }
