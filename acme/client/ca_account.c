@@ -42,7 +42,7 @@ void account_save(const struct ca *ca)
 	json_put_bool(j, "deactivated", ca->deactivated);
 	json_put(j, "contacts", contacts_of(&ca->a->config));
 	text = json_write(j, true);
-	if (put_file(ca->dir, "account.json", 0600, text, strlen(text), PUT_BATCH, &e) < 0)
+	if (put_file(ca->dir, "account.json", 0600, text, strlen(text), PUT_SYNC, &e) < 0)
 		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: account: %s", ca->origin, e.text);
 }
 

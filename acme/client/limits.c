@@ -263,7 +263,7 @@ int limits_write(struct limits *l, int dir, time_t now, struct err *e)
 		json_add(j, row);
 	}
 	text = json_write(j, false);
-	r = put_file(dir, FILE_NAME, 0600, text, strlen(text), PUT_BATCH, e);
+	r = put_file(dir, FILE_NAME, 0600, text, strlen(text), PUT_SYNC, e);
 	l->changed = r < 0;
 	return r < 0 ? r : 0;
 }

@@ -119,9 +119,7 @@ static int fill(int fd, mode_t mode, const char *text, size_t len, enum put_sync
 
 int put_sync_dir(int dir, struct err *e)
 {
-	autofd int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 || fsync(fd) < 0 ? err_sys(e, "fsync of the directory") : 0;
+	return fsync(dir) < 0 ? err_sys(e, "fsync of the directory") : 0;
 }
 
 int put_file(int dir, const char *name, mode_t mode, const char *text, size_t len,

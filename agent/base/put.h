@@ -11,7 +11,8 @@
 
 enum put_sync {
 	PUT_BATCH, /* the caller syncs, or it can be made anew */
-	PUT_SYNC,  /* the data is on disk before the name moves, and the name when this returns */
+	PUT_SYNC,  /* the data is on disk before the name moves, and the name when this returns;
+	              dir is open for reading */
 };
 
 /*
@@ -30,7 +31,8 @@ int put_link(int dir, const char *name, const char *target, struct err *e);
 int put_all(int fd, const char *text, size_t len, struct err *e);
 
 /*
- * The names in dir are on disk (fsync(2)). There is no syncfs(2) here: a host's users may have
- * gigabytes waiting to be written on the same file system, and the loop would wait for them.
+ * The names in dir are on disk: fsync(2); dir is open for reading. There is no syncfs(2) here: a
+ * host's users may have gigabytes waiting to be written on the same file system, and the loop would
+ * wait for them.
  */
 int put_sync_dir(int dir, struct err *e);
