@@ -91,7 +91,7 @@ struct resource_type {
 	/* Only on MISSING or DIFFERS. */
 	int (*apply)(struct world *w, void *state, const struct webspace *webspace,
 		     const struct item *item, const struct finding *found, struct err *e);
-	/* After the applies of a slice: batches, one sync for many. */
+	/* After the applies of a slice: batches. */
 	int (*flush)(struct world *w, void *state, struct err *e);
 	/* Ends what this type has of the webspace and keeps its data. Gone already is success. */
 	int (*remove)(struct world *w, void *state, const char *name, struct err *e);

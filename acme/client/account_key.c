@@ -36,15 +36,21 @@ static void dir_name(const char *directory, char ret[static NAME_MAX_BYTES + 1])
 
 int account_dir(const struct store *s, const char *directory, bool may_make, struct err *e)
 {
-	char path[NAME_MAX_BYTES + 8] = "acme/";
+	char name[NAME_MAX_BYTES + 1];
+	int r = 0;
 
-	dir_name(directory, path + strlen("acme/"));
+	dir_name(directory, name);
 	if (s->state < 0)
-		return err_set(e, ENOENT, "no %s/%s", s->state_dir, path);
-	if (may_make && ((mkdirat(s->state, "acme", 0700) < 0 && errno != EEXIST) ||
-			 (mkdirat(s->state, path, 0700) < 0 && errno != EEXIST)))
-		return err_sys(e, "mkdir %s/%s", s->state_dir, path);
-	return path_open(s->state, path, O_RDONLY | O_DIRECTORY, e);
+		return err_set(e, ENOENT, "no %s/acme/%s", s->state_dir, name);
+	if (may_make)
+		r = put_dir(s->state, "acme", 0700, e);
+
+	autofd int all = r < 0 ? r : path_open(s->state, "acme", O_RDONLY | O_DIRECTORY, e);
+
+	r = all;
+	if (r >= 0 && may_make)
+		r = put_dir(all, name, 0700, e);
+	return r < 0 ? r : path_open(all, name, O_RDONLY | O_DIRECTORY, e);
 }
 
 int account_key_put(int dir, const char *name, const struct key *k, struct err *e)

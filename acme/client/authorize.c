@@ -67,7 +67,8 @@ static void authorization_clear(struct authorization *z)
 	struct acme *a = z->job->cert->a;
 
 	ca_drop(z->call);
-	hook_drop(z->hook);
+	if (z->hook && !hook_drop(z->hook))
+		z->has_record = false;
 	loop_drop(z->again);
 	if (z->look)
 		link_drop(a->link, z->look);

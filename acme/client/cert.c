@@ -27,13 +27,18 @@ int cert_dir(const struct cert *c, struct err *e)
 	return store_site_dir(c->a->config.store, &c->place, e);
 }
 
-void cert_save(struct cert *c)
+static void save(struct cert *c, enum put_sync sync)
 {
 	struct err e = { 0 };
 	autofd int dir = cert_dir(c, &e);
 
-	if (dir < 0 || record_write(dir, cert_record(c), &e) < 0)
+	if (dir < 0 || record_write(dir, cert_record(c), sync, &e) < 0)
 		acme_tell(c->a, ACME_PROBLEM, c->webspace, "%s: %s", c->want.site, e.text);
+}
+
+void cert_save(struct cert *c)
+{
+	save(c, PUT_BATCH);
 }
 
 void cert_note(struct cert *c, const char *reason, const char *text)
@@ -244,13 +249,13 @@ void cert_done(struct cert *c, const struct failure *f)
 		note_held(c);
 	}
 	tell_problem(c, f);
-	cert_save(c);
 	/*
-	 * The record is there before the order goes: should we end in between, an order that
+	 * The record is on disk before the order goes: should we end in between, an order that
 	 * the record names is over, while a certificate that no record knows would be ordered
 	 * once more. It goes also if the record could not be written, or the next renewal would
 	 * go on with it.
 	 */
+	save(c, c->job->installed ? PUT_SYNC : PUT_BATCH);
 	if (c->job->installed)
 		order_drop(c->job->dir);
 	job_free(take_ptr(c->job));

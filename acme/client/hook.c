@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/client/program.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 
@@ -127,14 +128,11 @@ struct hook_call *hook_run(struct hooks *h, bool present, const char *name, cons
 	return c;
 }
 
-/* One that runs goes on to its end, unheard: half a change of a zone is worse than a whole one. */
-void hook_drop(struct hook_call *c)
+bool hook_drop(struct hook_call *c)
 {
-	if (!c)
-		return;
 	c->fn = NULL;
 	if (c == c->hooks->first && c->hooks->program)
-		return;
+		return true;
 
 	struct hooks *h = c->hooks;
 	struct hook_call **at = &h->first;
@@ -145,4 +143,5 @@ void hook_drop(struct hook_call *c)
 	if (h->last == &c->next)
 		h->last = at;
 	call_free(c);
+	return false;
 }

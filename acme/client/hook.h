@@ -1,7 +1,9 @@
 /* The admin's program for the TXT records of dns-01. One runs at a time: DNS providers' interfaces seldom bear more. */
 #pragma once
 
-#include "acme/client/program.h"
+#include <stdbool.h>
+
+#include "agent/base/loop.h"
 
 struct hooks;
 struct hook_call;
@@ -16,4 +18,5 @@ void hooks_close(struct hooks *h);
  */
 struct hook_call *hook_run(struct hooks *h, bool present, const char *name, const char *value,
 			   hook_fn *fn, void *data);
-void hook_drop(struct hook_call *c);
+/* True: it has begun, and goes on to its end, unheard: half a change of a zone is worse than a whole one. */
+bool hook_drop(struct hook_call *c);

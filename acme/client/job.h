@@ -8,6 +8,7 @@
 
 #include "acme/client/client.h"
 #include "acme/client/preflight.h"
+#include "acme/client/program.h"
 #include "acme/crypto/chain.h"
 
 struct authorization;

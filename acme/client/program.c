@@ -116,12 +116,12 @@ struct program *program_start(struct loop *l, const char *const *argv, const cha
 	p->output = memfd_create("output", MFD_CLOEXEC);
 	if (p->output < 0)
 		(void)err_sys(&p->problem, "%s: keep its output", p->path);
-	else if (spawn_start(
-			 &(struct spawn){
-				 .argv = argv, .env = env, .out = p->output, .new_session = true },
-			 &p->child, &p->problem) < 0)
-		p->child.pid = 0;
-	if (p->child.pid > 0)
+	else
+		(void)spawn_start(
+			&(struct spawn){
+				.argv = argv, .env = env, .out = p->output, .new_session = true },
+			&p->child, &p->problem);
+	if (p->problem.code == 0)
 		p->ended = loop_fd(l, p->child.pidfd, EPOLLIN, on_end, p);
 	else
 		late = clock_usec();

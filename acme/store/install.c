@@ -69,27 +69,31 @@ static int write_new(const struct store *s, int dir, const char *name, bool secr
 
 	int r = put_all(fd, buf_text(text), text->len, e);
 
-	if (r == 0 && fsync(fd) < 0)
-		r = err_sys(e, "fsync");
+	/* The disk begins with all files before one is waited for. */
+	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return r < 0 ? err_in(e, "write %s", name) : 0;
 }
 
-/* The names of a generation's files are on disk, and those of all that leads to it. */
+/* A generation's files are on disk, and all that leads to them. */
 static int settle(const struct store *s, const struct place *p, unsigned generation, struct err *e)
 {
-	char path[400];
+	char path[400], *end;
 
 	snprintf(path, sizeof path, "%s/%u", p->site, generation);
-	for (char *end = path + strlen(path); end; end = strrchr(path, '/')) {
+
+	autofd int files = path_open(s->certs, path, O_RDONLY | O_DIRECTORY, e);
+	int r = files < 0 ? files : put_sync_files(files, e);
+
+	while (r == 0 && (end = strrchr(path, '/'))) {
 		*end = '\0';
 
 		autofd int dir = path_open(s->certs, path, O_RDONLY | O_DIRECTORY, e);
-		int r = dir < 0 ? dir : put_sync_dir(dir, e);
 
-		if (r < 0)
-			return r;
+		r = dir < 0 ? dir : put_sync_dir(dir, e);
 	}
-	return put_sync_dir(s->certs, e);
+	if (r == 0)
+		r = put_sync_dir(s->certs, e);
+	return r < 0 ? err_in(e, "certs/%s", path) : 0;
 }
 
 /* The highest number there is, and what is older than the generations we keep goes. */
@@ -133,6 +137,8 @@ static int add_generation(const struct store *s, int site, unsigned number, cons
 	if (r == 0 && copied)
 		r = write_new(s, dir, COPIED, false, &(struct buf){ 0 }, e);
 	if (r == 0)
+		r = put_sync_files(dir, e);
+	if (r == 0)
 		r = put_link(site, "current", name, e);
 	return r < 0 ? err_in(e, "generation %u", number) : 0;
 }
@@ -152,9 +158,13 @@ static int replace_chain(const struct store *s, const struct place *p, unsigned 
 
 	int r = put_file(dir, "chain.pem", 0644, buf_text(chain), chain->len, PUT_SYNC, e);
 
-	return r < 0 ? r : 0;
+	return r == 0 ? put_sync_dir(dir, e) : r < 0 ? r : 0;
 }
 
+/*
+ * An internal one or a copy. It can be made anew, so not every name that leads to it has to be on
+ * disk; but an empty file would keep the web server from starting.
+ */
 static int add(const struct store *s, const struct place *p, const struct pair *pair, bool copied,
 	       struct err *e)
 {
@@ -162,8 +172,6 @@ static int add(const struct store *s, const struct place *p, const struct pair *
 	unsigned number = site < 0 ? 0 : last_generation(site) + 1;
 	int r = site < 0 ? site : add_generation(s, site, number, pair, copied, e);
 
-	if (r == 0)
-		r = settle(s, p, number, e);
 	if (r == 0)
 		drop_oldest(site, number);
 	return r;
@@ -331,6 +339,7 @@ int store_read_key(const struct store *s, const struct place *p, unsigned genera
 	return key_parse((struct pem){ buf_text(&pair.key), pair.key.len }, ret, e);
 }
 
+/* Whoever made it may have ended before it was on disk. */
 static int reuse(const struct store *s, const struct place *p, unsigned generation,
 		 enum key_type type, struct key **ret)
 {
@@ -338,7 +347,7 @@ static int reuse(const struct store *s, const struct place *p, unsigned generati
 
 	if (!generation || store_read_key(s, p, generation, &k, NULL) < 0)
 		return -ENOENT;
-	if (key_type(k) != type) {
+	if (key_type(k) != type || settle(s, p, generation, NULL) < 0) {
 		key_free(k);
 		return -ENOENT;
 	}
@@ -384,6 +393,8 @@ int store_add_key(struct store *s, const struct place *p, const struct key *k,
 	pem_clear(&pem);
 	if (r == 0)
 		r = settle(s, p, number, e);
+	if (r < 0)
+		(void)path_remove_tree(site, name, NULL);
 	*ret_generation = number;
 	return r;
 }
@@ -398,7 +409,7 @@ int store_put_chain(struct store *s, const struct place *p, unsigned generation,
 	snprintf(name, sizeof name, "%u", generation);
 	if (r == 0)
 		r = put_link(site, "current", name, e);
-	if (r > 0)
+	if (r >= 0)
 		r = put_sync_dir(site, e);
 	if (r < 0)
 		return err_in(e, "install the certificate of %s", p->site);

@@ -127,12 +127,10 @@ int internal_open(int state, bool may_make, time_t now, struct authority **ret, 
 	struct authority *a = NULL;
 	struct key *k;
 
-	if (may_make && mkdirat(state, "ca", 0755) < 0 && errno != EEXIST)
-		return err_sys(e, "mkdir ca");
+	int r = may_make ? put_dir(state, "ca", 0755, e) : 0;
+	autofd int dir = r < 0 ? r : path_open(state, "ca", O_RDONLY | O_DIRECTORY, e);
 
-	autofd int dir = path_open(state, "ca", O_RDONLY | O_DIRECTORY, e);
-	int r = dir < 0 ? dir : get_key(dir, may_make, &k, e);
-
+	r = dir < 0 ? dir : get_key(dir, may_make, &k, e);
 	if (r == 0)
 		r = open_pair(dir, k, may_make, now, &a, e);
 	if (r == 0 && may_make && authority_ends(a) < now + LEAF_LIFETIME)

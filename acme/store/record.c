@@ -18,7 +18,6 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
-#include "agent/base/put.h"
 
 #define FILE_MAX  65536
 #define NAMES_MAX 100
@@ -147,7 +146,7 @@ static struct json *write_held(const struct record *r)
 	return list;
 }
 
-int record_write(int dir, const struct record *r, struct err *e)
+int record_write(int dir, const struct record *r, enum put_sync sync, struct err *e)
 {
 	autojson struct json *j = json_new_object();
 	char content[20];
@@ -167,7 +166,7 @@ int record_write(int dir, const struct record *r, struct err *e)
 	json_put_text(j, "content", content);
 	if (r->n_held)
 		json_put(j, "held", write_held(r));
-	return write_json(dir, "state.json", j, PUT_BATCH, e);
+	return write_json(dir, "state.json", j, sync, e);
 }
 
 static void held_clear(struct held_name *h)

@@ -12,11 +12,12 @@
 
 #include "acme/acme.h"
 #include "agent/base/err.h"
+#include "agent/base/put.h"
 
 /* dir: of the site, below certs. A file that cannot be read is as none; nothing fails by it. */
 void record_read(int dir, struct record *ret);
-/* Not synced: what is lost by a crash is found out again. */
-int record_write(int dir, const struct record *r, struct err *e);
+/* With PUT_BATCH what is lost by a crash is found out again. */
+int record_write(int dir, const struct record *r, enum put_sync sync, struct err *e);
 void record_clear(struct record *r);
 
 void record_set_text(char **field, const char *text);

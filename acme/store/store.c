@@ -35,8 +35,8 @@ static int open_to_web(const struct store *s, int dir)
 
 static int open_certs(struct store *s, struct err *e)
 {
-	if (s->writable && mkdirat(s->state, "certs", 0700) < 0 && errno != EEXIST)
-		return err_sys(e, "mkdir %s/certs", s->state_dir);
+	if (s->writable && put_dir(s->state, "certs", 0700, e) < 0)
+		return err_in(e, "%s", s->state_dir);
 	s->certs = openat(s->state, "certs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (s->certs < 0)
 		return !s->writable && errno == ENOENT ? 0

@@ -5,7 +5,6 @@
 #include "acme/crypto/chain.h"
 #include "acme/store/seen.h"
 
-/* What is written here is on disk when the call returns. */
 struct store {
 	char *state_dir, *ca_file;
 	int state, certs; /* descriptors; -1: not there (read only) */
@@ -50,7 +49,7 @@ int pair_read_files(const char *certificate, const char *key, struct pair *ret, 
  */
 int store_reuse_key(struct store *s, const struct place *p, enum key_type type, time_t not_before,
 		    struct key **ret, unsigned *ret_generation);
-/* Another generation that has this key, and no chain yet; it is not live. */
+/* Another generation that has this key, and no chain yet; it is not live. Key and chain are on disk when these return. */
 int store_add_key(struct store *s, const struct place *p, const struct key *k,
 		  unsigned *ret_generation, struct err *e);
 int store_read_key(const struct store *s, const struct place *p, unsigned generation,

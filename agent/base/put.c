@@ -18,6 +18,7 @@
 
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/path.h"
 
 #define NAME_TRIES 16
 #define CHUNK_MAX  (256u << 10)
@@ -120,6 +121,32 @@ static int fill(int fd, mode_t mode, const char *text, size_t len, enum put_sync
 int put_sync_dir(int dir, struct err *e)
 {
 	return fsync(dir) < 0 ? err_sys(e, "fsync of the directory") : 0;
+}
+
+int put_sync_files(int dir, struct err *e)
+{
+	autodir DIR *files = path_list(dir, ".", e);
+	const struct dirent *it;
+
+	if (!files)
+		return err_in(e, "sync");
+	while ((it = readdir(files))) {
+		autofd int fd = -1;
+
+		if (it->d_type != DT_REG)
+			continue;
+		fd = openat(dir, it->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 || fsync(fd) < 0)
+			return err_sys(e, "fsync %s", it->d_name);
+	}
+	return put_sync_dir(dir, e);
+}
+
+int put_dir(int dir, const char *name, mode_t mode, struct err *e)
+{
+	if (mkdirat(dir, name, mode) < 0)
+		return errno == EEXIST ? 0 : err_sys(e, "mkdir %s", name);
+	return put_sync_dir(dir, e) < 0 ? err_in(e, "mkdir %s", name) : 1;
 }
 
 int put_file(int dir, const char *name, mode_t mode, const char *text, size_t len,

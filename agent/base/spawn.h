@@ -58,6 +58,6 @@ bool spawn_succeeded(int status);
 
 /*
  * What a wait status (or -errno of waiting) means, by the last line of what the program
- * printed: 0, or -EIO with "PROGRAM: that line" in e.
+ * printed: 0, or -EIO with "PROGRAM: that line" in e; -errno of waiting.
  */
 int spawn_judge(const char *program, int status, const char *output, size_t len, struct err *e);

@@ -86,28 +86,14 @@ int generation_write(int dir, uint64_t n, const struct unit_file files[static UN
 	return 0;
 }
 
-/*
- * fsync of a few files instead of one syncfs: a host's users may have gigabytes
- * waiting to be written on the same file system, and the loop would wait for them.
- */
 int generation_sync(int dir, uint64_t n, struct err *e)
 {
-	autodir DIR *files = path_list(dir, number_of(n).text, e);
+	autofd int files = open_one(dir, n, e);
+	int r = files < 0 ? files : put_sync_files(files, e);
 
-	if (!files)
-		return err_in(e, "generation %" PRIu64, n);
-	for (struct dirent *it; (it = readdir(files)) != NULL;) {
-		autofd int fd = -1;
-
-		if (it->d_type != DT_REG)
-			continue;
-		fd = openat(dirfd(files), it->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0 || fsync(fd) < 0)
-			return err_sys(e, "sync %s", it->d_name);
-	}
-	if (fsync(dirfd(files)) < 0 || fsync(dir) < 0)
-		return err_sys(e, "sync generation %" PRIu64, n);
-	return 0;
+	if (r == 0)
+		r = put_sync_dir(dir, e);
+	return r < 0 ? err_in(e, "generation %" PRIu64, n) : 0;
 }
 
 void generation_remove(int dir, uint64_t n)

@@ -26,7 +26,8 @@ def pytest_runtest_makereport():
     """What the agents said last goes with a test that fails."""
     report = (yield).get_result()
     if report.failed:
-        report.sections += [(f"journal of {host.root}", host.journal()[-4000:]) for host in Host.made if host.journal()]
+        said = [(f"journal of {host.root}", host.journal()[-4000:]) for host in Host.made]
+        report.sections += [section for section in said if section[1]]
 
 
 @pytest.fixture(scope="session", autouse=True)

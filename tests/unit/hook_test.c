@@ -138,8 +138,8 @@ static void a_dropped_call_is_not_begun_and_one_that_runs_goes_on_unheard(void *
 	a = hook_run(hooks, true, "a.org", "1", on_end, who[0]);
 	b = hook_run(hooks, true, "b.org", "2", on_end, who[1]);
 	step_until("a.org. 1\n");
-	hook_drop(a);
-	hook_drop(b);
+	assert_true(hook_drop(a));
+	assert_false(hook_drop(b));
 	(void)hook_run(hooks, true, "c.org", "3", on_end, who[2]);
 	step_until("c.org. 3\nend");
 	assert_string_equal(calls(), "begin present a.org _acme-challenge.a.org. 1\nend\n"

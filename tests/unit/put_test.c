@@ -126,6 +126,23 @@ static void a_large_file_is_compared_to_its_end(void **state)
 	assert_int_equal(put_file(dir, "big", 0644, text, sizeof(text), PUT_SYNC, NULL), 1);
 }
 
+static void a_directory_is_made_once_and_what_is_in_it_can_be_synced(void **state)
+{
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(put_dir(dir, "made", 0700, &e), 1);
+	assert_int_equal(put_dir(dir, "made", 0700, &e), 0);
+	assert_int_equal(put_dir(dir, "none/made", 0700, &e), -ENOENT);
+	assert_string_equal(e.text, "mkdir none/made: No such file or directory");
+
+	autofd int made = path_open(dir, "made", O_RDONLY | O_DIRECTORY, NULL);
+
+	assert_int_equal(put_file(made, "file", 0600, "text", 4, PUT_BATCH, NULL), 1);
+	assert_int_equal(put_link(made, "link", "nowhere", NULL), 1);
+	assert_int_equal(put_sync_files(made, &e), 0);
+}
+
 static void a_failure_says_what_and_leaves_nothing(void **state)
 {
 	struct rlimit old, small = { .rlim_cur = 10, .rlim_max = RLIM_INFINITY };
@@ -226,6 +243,7 @@ int main(void)
 		cmocka_unit_test(the_mode_is_exact_whatever_the_umask),
 		cmocka_unit_test(what_is_not_our_plain_file_is_replaced),
 		cmocka_unit_test(a_large_file_is_compared_to_its_end),
+		cmocka_unit_test(a_directory_is_made_once_and_what_is_in_it_can_be_synced),
 		cmocka_unit_test(a_failure_says_what_and_leaves_nothing),
 		cmocka_unit_test(a_name_as_long_as_names_may_be_is_put),
 		cmocka_unit_test(a_link_is_made_changed_and_then_left_alone),
