@@ -48,8 +48,10 @@ def keep_accounts(place):
 
 @pytest.fixture(scope="module", autouse=True)
 def accounts_of_the_module(tmp_path_factory):
-    """Around hosts that all tests of a module share."""
+    """Around hosts that all tests of a module share. What is left of one whose making failed is in nobody's way."""
     yield from keep_accounts(tmp_path_factory.mktemp("accounts"))
+    for host in list(Host.made):
+        host.destroy()
 
 
 @pytest.fixture(autouse=True)

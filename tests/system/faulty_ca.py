@@ -88,7 +88,7 @@ class FaultyCA(Peer):
     def __init__(self, upstream, profiles=None, ari=True):
         super().__init__("faulty", next(FaultyCA.numbers))
         self.upstream, self.ari, self.profiles = upstream, ari, profiles or {}
-        self.ordering = upstream.ordering if isinstance(upstream, Pebble) else contextlib.nullcontext()
+        self.turn = upstream.turn if isinstance(upstream, Pebble) else contextlib.nullcontext()
         self.ca_file = https_authority().ca_file
         self.lock, self.local = threading.RLock(), threading.local()
         self.requests, self.rules, self.windows = [], [], {}
@@ -232,8 +232,7 @@ class FaultyCA(Peer):
             return problem("invalidProfile", 400, f"profile {seen.payload['profile']} is not known")
         if seen.kind == "finalize" and seen.payload:
             self.requested[seen.path] = request_of(seen.payload["csr"])
-        with self.ordering if seen.kind == "newOrder" else contextlib.nullcontext():
-            answer = self.ask(seen.method, seen.path, seen.raw, seen.headers.get("Content-Type"))
+        answer = self.ask(seen.method, seen.path, seen.raw, seen.headers.get("Content-Type"))
         self.learn(seen, answer)
         if seen.kind == "directory" and answer.json:
             directory = answer.json
@@ -254,8 +253,9 @@ class FaultyCA(Peer):
         for is_last in (False, True):
             connection = getattr(self.local, "connection", None) or self.connect()
             try:
-                connection.request(method, path, body=body or None, headers=headers)
-                return Answer.of_response(connection.getresponse())
+                with self.turn:
+                    connection.request(method, path, body=body or None, headers=headers)
+                    return Answer.of_response(connection.getresponse())
             except (OSError, http.client.HTTPException) as error:
                 self.local.connection = None
                 if is_last or not isinstance(error, (ConnectionResetError, BrokenPipeError)):

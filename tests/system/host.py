@@ -350,6 +350,7 @@ acme = {{ {self.acme or 'issuer = "internal";'} }};
 
     def destroy(self):
         """Agent, daemons, mounts and files of this host; accounts are the fixture's affair."""
+        Host.made.discard(self)
         if self.agent and self.agent.poll() is None:
             self.kill()
         for _ in range(50):

@@ -77,8 +77,8 @@ class Pebble(Peer):
 
     nonce_reject, authz_reuse: percent. eab: {key id: base64url key}, then an account needs one.
 
-    Two new orders at once may deadlock it: one looks through all authorizations with its store locked and waits for
-    the one that another is making, which waits for the store. Who passes orders on does it under `ordering`; by
+    Two requests at once may deadlock it: a new order looks through all authorizations with its store locked and waits
+    for one that another request has, which waits for the store. Who passes requests on lets each have its `turn`; by
     itself it is seldom, and the more so the fewer authorizations there are: see renew_if_worn.
     """
 
@@ -94,7 +94,7 @@ class Pebble(Peer):
                        "VA_ALWAYS_VALID": int(always_valid), "WFE_NONCEREJECT": nonce_reject,
                        "AUTHZREUSE": authz_reuse, "ALTERNATE_ROOTS": alternate_roots,
                        "CHAIN_LENGTH": chain_length}  # fmt: skip
-        self.ordering = threading.Lock()
+        self.turn = threading.Lock()
         self.environment = {f"PEBBLE_{key}": str(value) for key, value in environment.items() if value is not None}
         self.write_config(validity_seconds, eab, http_port, tls_port)
         self.start()
