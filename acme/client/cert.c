@@ -27,18 +27,13 @@ int cert_dir(const struct cert *c, struct err *e)
 	return store_site_dir(c->a->config.store, &c->place, e);
 }
 
-static void save(struct cert *c, enum put_sync sync)
+void cert_save(struct cert *c)
 {
 	struct err e = { 0 };
 	autofd int dir = cert_dir(c, &e);
 
-	if (dir < 0 || record_write(dir, cert_record(c), sync, &e) < 0)
+	if (dir < 0 || record_write(dir, cert_record(c), &e) < 0)
 		acme_tell(c->a, ACME_PROBLEM, c->webspace, "%s: %s", c->want.site, e.text);
-}
-
-void cert_save(struct cert *c)
-{
-	save(c, PUT_BATCH);
 }
 
 void cert_note(struct cert *c, const char *reason, const char *text)
@@ -241,6 +236,8 @@ static void tell_problem(struct cert *c, const struct failure *f)
 
 void cert_done(struct cert *c, const struct failure *f)
 {
+	struct err e = { 0 };
+
 	return_spent(c, f);
 	if (f) {
 		note_failure(c, f);
@@ -255,9 +252,12 @@ void cert_done(struct cert *c, const struct failure *f)
 	 * once more. It goes also if the record could not be written, or the next renewal would
 	 * go on with it.
 	 */
-	save(c, c->job->installed ? PUT_SYNC : PUT_BATCH);
-	if (c->job->installed)
+	cert_save(c);
+	if (c->job->installed) {
+		if (store_settle(c->a->config.store, &c->place, c->job->order.generation, &e) < 0)
+			acme_tell(c->a, ACME_PROBLEM, c->webspace, "%s: %s", c->want.site, e.text);
 		order_drop(c->job->dir);
+	}
 	job_free(take_ptr(c->job));
 	cert_look(c);
 	c->a->config.changed(c->webspace, c->a->config.data);

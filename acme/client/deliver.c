@@ -255,8 +255,9 @@ void job_finalize(struct job *j)
 	struct err e = { 0 };
 
 	authorizations_clear(j); /* records and files have done their duty */
-	if (key_request(j->key, (const char *const *)j->order.names, j->order.n_names, &csr, &e) <
-	    0) {
+	if (store_settle(j->cert->a->config.store, &j->cert->place, j->order.generation, &e) < 0 ||
+	    key_request(j->key, (const char *const *)j->order.names, j->order.n_names, &csr, &e) <
+		    0) {
 		job_fail_text(j, FAILURE_HOST, "%s", e.text);
 		return;
 	}

@@ -311,8 +311,7 @@ void job_begin(struct cert *c)
 	c->job = j;
 	c->ca->n_jobs++;
 	j->dir = cert_dir(c, &e);
-	/* An order that we find may be of an agent that ended before its name was on disk. */
-	if (j->dir < 0 || room_check(j->dir, &e) < 0 || put_sync_dir(j->dir, &e) < 0)
+	if (j->dir < 0 || room_check(j->dir, &e) < 0)
 		job_fail_text(j, FAILURE_HOST, "%s", e.text);
 	else if (!resume(j))
 		start_over(j);

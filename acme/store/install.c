@@ -69,31 +69,9 @@ static int write_new(const struct store *s, int dir, const char *name, bool secr
 
 	int r = put_all(fd, buf_text(text), text->len, e);
 
-	/* The disk begins with all files before one is waited for. */
+	/* As PUT_BEGUN. */
 	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return r < 0 ? err_in(e, "write %s", name) : 0;
-}
-
-/* A generation's files are on disk, and all that leads to them. */
-static int settle(const struct store *s, const struct place *p, unsigned generation, struct err *e)
-{
-	char path[400], *end;
-
-	snprintf(path, sizeof path, "%s/%u", p->site, generation);
-
-	autofd int files = path_open(s->certs, path, O_RDONLY | O_DIRECTORY, e);
-	int r = files < 0 ? files : put_sync_files(files, e);
-
-	while (r == 0 && (end = strrchr(path, '/'))) {
-		*end = '\0';
-
-		autofd int dir = path_open(s->certs, path, O_RDONLY | O_DIRECTORY, e);
-
-		r = dir < 0 ? dir : put_sync_dir(dir, e);
-	}
-	if (r == 0)
-		r = put_sync_dir(s->certs, e);
-	return r < 0 ? err_in(e, "certs/%s", path) : 0;
 }
 
 /* The highest number there is, and what is older than the generations we keep goes. */
@@ -156,9 +134,9 @@ static int replace_chain(const struct store *s, const struct place *p, unsigned 
 	if (dir < 0)
 		return dir;
 
-	int r = put_file(dir, "chain.pem", 0644, buf_text(chain), chain->len, PUT_SYNC, e);
+	int r = put_file(dir, "chain.pem", 0644, buf_text(chain), chain->len, PUT_DATA, e);
 
-	return r == 0 ? put_sync_dir(dir, e) : r < 0 ? r : 0;
+	return r < 0 ? r : 0;
 }
 
 /*
@@ -339,7 +317,6 @@ int store_read_key(const struct store *s, const struct place *p, unsigned genera
 	return key_parse((struct pem){ buf_text(&pair.key), pair.key.len }, ret, e);
 }
 
-/* Whoever made it may have ended before it was on disk. */
 static int reuse(const struct store *s, const struct place *p, unsigned generation,
 		 enum key_type type, struct key **ret)
 {
@@ -347,7 +324,7 @@ static int reuse(const struct store *s, const struct place *p, unsigned generati
 
 	if (!generation || store_read_key(s, p, generation, &k, NULL) < 0)
 		return -ENOENT;
-	if (key_type(k) != type || settle(s, p, generation, NULL) < 0) {
+	if (key_type(k) != type) {
 		key_free(k);
 		return -ENOENT;
 	}
@@ -391,10 +368,6 @@ int store_add_key(struct store *s, const struct place *p, const struct key *k,
 	key_write(k, &pem);
 	r = write_new(s, dir, "key.pem", true, &pem, e);
 	pem_clear(&pem);
-	if (r == 0)
-		r = settle(s, p, number, e);
-	if (r < 0)
-		(void)path_remove_tree(site, name, NULL);
 	*ret_generation = number;
 	return r;
 }
@@ -409,10 +382,31 @@ int store_put_chain(struct store *s, const struct place *p, unsigned generation,
 	snprintf(name, sizeof name, "%u", generation);
 	if (r == 0)
 		r = put_link(site, "current", name, e);
-	if (r >= 0)
-		r = put_sync_dir(site, e);
 	if (r < 0)
 		return err_in(e, "install the certificate of %s", p->site);
 	drop_oldest(site, generation);
 	return 0;
+}
+
+static int sync_in(int dir, const char *path, int (*sync)(int dir, struct err *e), struct err *e)
+{
+	autofd int fd = path_open(dir, path, O_RDONLY | O_DIRECTORY, e);
+	int r = fd < 0 ? fd : sync(fd, e);
+
+	return r < 0 ? err_in(e, "certs/%s", path) : 0;
+}
+
+int store_settle(const struct store *s, const struct place *p, unsigned generation, struct err *e)
+{
+	char path[400];
+	int r;
+
+	snprintf(path, sizeof path, "%s/%u", p->site, generation);
+	r = sync_in(s->certs, path, put_sync_files, e);
+	if (r == 0)
+		r = sync_in(s->certs, p->site, put_sync_files, e);
+	path[strcspn(path, "/")] = '\0';
+	if (r == 0)
+		r = sync_in(s->certs, path, put_sync_dir, e);
+	return r == 0 ? put_sync_dir(s->certs, e) : r;
 }

@@ -146,7 +146,7 @@ static struct json *write_held(const struct record *r)
 	return list;
 }
 
-int record_write(int dir, const struct record *r, enum put_sync sync, struct err *e)
+int record_write(int dir, const struct record *r, struct err *e)
 {
 	autojson struct json *j = json_new_object();
 	char content[20];
@@ -166,7 +166,7 @@ int record_write(int dir, const struct record *r, enum put_sync sync, struct err
 	json_put_text(j, "content", content);
 	if (r->n_held)
 		json_put(j, "held", write_held(r));
-	return write_json(dir, "state.json", j, sync, e);
+	return write_json(dir, "state.json", j, PUT_BEGUN, e);
 }
 
 static void held_clear(struct held_name *h)
@@ -346,7 +346,7 @@ int order_write(int dir, const struct order_record *o, struct err *e)
 	for (size_t i = 0; i < o->n_names; i++)
 		json_add_text(names, o->names[i]);
 	json_put(j, "names", names);
-	return write_json(dir, "order.json", j, PUT_SYNC, e);
+	return write_json(dir, "order.json", j, PUT_BEGUN, e);
 }
 
 void order_drop(int dir)

@@ -16,8 +16,8 @@
 
 /* dir: of the site, below certs. A file that cannot be read is as none; nothing fails by it. */
 void record_read(int dir, struct record *ret);
-/* With PUT_BATCH what is lost by a crash is found out again. */
-int record_write(int dir, const struct record *r, enum put_sync sync, struct err *e);
+/* What is lost of it by a crash is found out again, but after a certificate: see cert_done. */
+int record_write(int dir, const struct record *r, struct err *e);
 void record_clear(struct record *r);
 
 void record_set_text(char **field, const char *text);
@@ -41,7 +41,7 @@ struct order_record {
 };
 /* -ENOENT: there is none that could be read, or none that the CA knows of. */
 int order_read(int dir, struct order_record *ret);
-/* On disk when it returns: a disk that cannot be written is found before the CA is asked for anything. */
+/* Both are on disk for certain after store_settle. */
 int order_write(int dir, const struct order_record *o, struct err *e);
 void order_drop(int dir);
 void order_clear(struct order_record *o);

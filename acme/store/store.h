@@ -49,7 +49,7 @@ int pair_read_files(const char *certificate, const char *key, struct pair *ret, 
  */
 int store_reuse_key(struct store *s, const struct place *p, enum key_type type, time_t not_before,
 		    struct key **ret, unsigned *ret_generation);
-/* Another generation that has this key, and no chain yet; it is not live. Key and chain are on disk when these return. */
+/* Another generation that has this key, and no chain yet; it is not live. */
 int store_add_key(struct store *s, const struct place *p, const struct key *k,
 		  unsigned *ret_generation, struct err *e);
 int store_read_key(const struct store *s, const struct place *p, unsigned generation,
@@ -57,6 +57,11 @@ int store_read_key(const struct store *s, const struct place *p, unsigned genera
 /* The chain of that generation's key: it is live from now on. */
 int store_put_chain(struct store *s, const struct place *p, unsigned generation,
 		    const struct buf *chain, struct err *e);
+/*
+ * What was written for this site, by whomever, is on disk: its record and its order, the key and the
+ * chain of this generation, and all that leads to them.
+ */
+int store_settle(const struct store *s, const struct place *p, unsigned generation, struct err *e);
 /* The site's directory, made if need be: a descriptor, or -errno. */
 int store_site_dir(const struct store *s, const struct place *p, struct err *e);
 

@@ -113,7 +113,9 @@ static int fill(int fd, mode_t mode, const char *text, size_t len, enum put_sync
 		return r;
 	if (fchmod(fd, mode) < 0)
 		return err_sys(e, "chmod");
-	if (sync == PUT_SYNC && fsync(fd) < 0)
+	if (sync == PUT_BEGUN)
+		(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	if (sync >= PUT_DATA && fsync(fd) < 0)
 		return err_sys(e, "fsync");
 	return 0;
 }

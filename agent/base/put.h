@@ -9,10 +9,12 @@
 
 #include "agent/base/err.h"
 
+/* What is on disk, each more than the one before. */
 enum put_sync {
-	PUT_BATCH, /* the caller syncs, or it can be made anew */
-	PUT_SYNC,  /* the data is on disk before the name moves, and the name when this returns;
-	              dir is open for reading */
+	PUT_BATCH, /* nothing for certain: the caller syncs, or it can be made anew */
+	PUT_BEGUN, /* the disk begins with it, so that a sync of many waits once */
+	PUT_DATA,  /* the text, before the name moves: there is never an empty file */
+	PUT_SYNC,  /* the name too, when this returns; dir is open for reading */
 };
 
 /*

@@ -50,18 +50,6 @@ static int open_one(int dir, uint64_t n, struct err *e)
 	return path_open(dir, number_of(n).text, O_RDONLY | O_DIRECTORY, e);
 }
 
-/*
- * The disk begins to write while the check runs, so that generation_sync, which the loop waits
- * for, finds little left to do.
- */
-static void begin_writing(int d, const char *name)
-{
-	autofd int fd = openat(d, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd >= 0)
-		(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-}
-
 int generation_write(int dir, uint64_t n, const struct unit_file files[static UNIT_FILES],
 		     struct err *e)
 {
@@ -75,13 +63,12 @@ int generation_write(int dir, uint64_t n, const struct unit_file files[static UN
 	for (size_t i = 0; i < UNIT_FILES; i++) {
 		int r = 0;
 
+		/* The disk writes while the check runs, and generation_sync finds little left to do. */
 		if (files[i].name)
 			r = put_file(d, files[i].name, 0600, buf_text(&files[i].text),
-				     files[i].text.len, PUT_BATCH, e);
+				     files[i].text.len, PUT_BEGUN, e);
 		if (r < 0)
 			return r;
-		if (r > 0)
-			begin_writing(d, files[i].name);
 	}
 	return 0;
 }

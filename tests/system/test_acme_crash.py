@@ -213,8 +213,7 @@ def test_killed_at_each_call_that_persists_a_renewal_is_done_once(machine):
         if was_heard or ca.seen("newOrder"):
             wait_issued(host, "steps")
             # An order that no file tells of yet is forgotten. It costs no certificate.
-            is_forgotten = '"order.json") = ?' in killer or "/.order.json." in killer
-            assert_one_certificate(host, ca, "steps", orders=2 if is_forgotten else 1)
+            assert_one_certificate(host, ca, "steps", orders=2 if '"order.json") = ?' in killer else 1)
         assert all("replaces" in seen.payload for seen in ca.seen("newOrder")), ca.seen("newOrder")
         assert not record_of(host, "steps").get("forced"), record_of(host, "steps")
 

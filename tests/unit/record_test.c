@@ -49,7 +49,7 @@ static void what_is_written_is_read_back(void **state)
 	r.forced = r.new_key = true;
 	record_hold(&r, "a.org", NOW + 3, "dead")->failures = 2;
 	record_hold(&r, "b.org", NOW + 4, NULL)->tried = NOW - 5;
-	assert_int_equal(record_write(dir, &r, PUT_BATCH, NULL), 0);
+	assert_int_equal(record_write(dir, &r, NULL), 0);
 	record_clear(&r);
 
 	record_read(dir, &record);
@@ -107,7 +107,7 @@ static void each_truncation_of_a_record_is_survived(void **state)
 	(void)state;
 	record_set_text(&record.ca, "https://ca.test/directory");
 	record_hold(&record, "a.org", NOW, "why")->failures = 3;
-	assert_int_equal(record_write(dir, &record, PUT_SYNC, NULL), 0);
+	assert_int_equal(record_write(dir, &record, NULL), 0);
 	fd = openat(dir, "state.json", O_RDONLY | O_CLOEXEC);
 	len = read(fd, text, sizeof text - 1);
 	close(fd);
