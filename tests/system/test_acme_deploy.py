@@ -153,6 +153,8 @@ def foreign_server(machine):
     yield take
     os.unlink(file)
     os.kill(host.nginx_pid(), signal.SIGHUP)
+    alice = lambda address: host.served("alice", address) in chain_of(host, "alice")
+    wait_for("it is gone", lambda: alice("127.0.0.1") and alice("::1"))
 
 
 @pytest.mark.parametrize(("bad", "good"), [("127.0.0.1", "::1"), ("[::1]", "127.0.0.1")], ids=["v4", "v6"])
