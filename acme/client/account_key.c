@@ -50,7 +50,11 @@ int account_dir(const struct store *s, const char *directory, bool may_make, str
 	r = all;
 	if (r >= 0 && may_make)
 		r = put_dir(all, name, 0700, e);
-	return r < 0 ? r : path_open(all, name, O_RDONLY | O_DIRECTORY, e);
+	if (r >= 0)
+		r = path_open(all, name, O_RDONLY | O_DIRECTORY, e);
+	if (r < 0)
+		(void)err_in(e, "%s/acme", s->state_dir);
+	return r;
 }
 
 int account_key_put(int dir, const char *name, const struct key *k, struct err *e)

@@ -217,13 +217,19 @@ static void copy_want(struct cert *c, const struct acme_want *want)
 /* Garbage, or of an agent that ended when its record told of the certificate already. */
 static void drop_order_that_is_over(const struct cert *c)
 {
+	struct store *s = c->a->config.store;
 	const char *over = cert_record(c)->order;
 	struct order_record left = { 0 };
-	autofd int dir =
-		path_open(c->a->config.store->certs, c->place.site, O_RDONLY | O_DIRECTORY, NULL);
+	autofd int dir = path_open(s->certs, c->place.site, O_RDONLY | O_DIRECTORY, NULL);
 
-	if (dir >= 0 && (order_read(dir, &left) < 0 || (over && strcmp(left.url, over) == 0)))
+	if (dir < 0)
+		return;
+	if (order_read(dir, &left) < 0) {
 		order_drop(dir);
+	} else if (over && strcmp(left.url, over) == 0) {
+		(void)store_settle(s, &c->place, left.generation, NULL);
+		order_drop(dir);
+	}
 	order_clear(&left);
 }
 

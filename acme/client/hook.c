@@ -130,6 +130,8 @@ struct hook_call *hook_run(struct hooks *h, bool present, const char *name, cons
 
 bool hook_drop(struct hook_call *c)
 {
+	if (!c)
+		return false;
 	c->fn = NULL;
 	if (c == c->hooks->first && c->hooks->program)
 		return true;

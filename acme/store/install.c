@@ -391,9 +391,10 @@ int store_put_chain(struct store *s, const struct place *p, unsigned generation,
 static int sync_in(int dir, const char *path, int (*sync)(int dir, struct err *e), struct err *e)
 {
 	autofd int fd = path_open(dir, path, O_RDONLY | O_DIRECTORY, e);
-	int r = fd < 0 ? fd : sync(fd, e);
 
-	return r < 0 ? err_in(e, "certs/%s", path) : 0;
+	if (fd < 0)
+		return fd;
+	return sync(fd, e) < 0 ? err_in(e, "certs/%s", path) : 0;
 }
 
 int store_settle(const struct store *s, const struct place *p, unsigned generation, struct err *e)
@@ -408,5 +409,5 @@ int store_settle(const struct store *s, const struct place *p, unsigned generati
 	path[strcspn(path, "/")] = '\0';
 	if (r == 0)
 		r = sync_in(s->certs, path, put_sync_dir, e);
-	return r == 0 ? put_sync_dir(s->certs, e) : r;
+	return r == 0 ? sync_in(s->certs, ".", put_sync_dir, e) : r;
 }

@@ -18,6 +18,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
+#include "agent/base/put.h"
 
 #define FILE_MAX  65536
 #define NAMES_MAX 100
@@ -83,11 +84,10 @@ static int read_json(int dir, const char *name, struct json **ret)
 	return r < 0 ? r : json_parse(text, len, ret, NULL);
 }
 
-static int write_json(int dir, const char *name, const struct json *j, enum put_sync sync,
-		      struct err *e)
+static int write_json(int dir, const char *name, const struct json *j, struct err *e)
 {
 	autofree char *text = json_write(j, true);
-	int r = put_file(dir, name, 0600, text, strlen(text), sync, e);
+	int r = put_file(dir, name, 0600, text, strlen(text), PUT_BEGUN, e);
 
 	return r < 0 ? r : 0;
 }
@@ -166,7 +166,7 @@ int record_write(int dir, const struct record *r, struct err *e)
 	json_put_text(j, "content", content);
 	if (r->n_held)
 		json_put(j, "held", write_held(r));
-	return write_json(dir, "state.json", j, PUT_BEGUN, e);
+	return write_json(dir, "state.json", j, e);
 }
 
 static void held_clear(struct held_name *h)
@@ -346,7 +346,7 @@ int order_write(int dir, const struct order_record *o, struct err *e)
 	for (size_t i = 0; i < o->n_names; i++)
 		json_add_text(names, o->names[i]);
 	json_put(j, "names", names);
-	return write_json(dir, "order.json", j, PUT_BEGUN, e);
+	return write_json(dir, "order.json", j, e);
 }
 
 void order_drop(int dir)

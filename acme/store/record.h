@@ -12,11 +12,10 @@
 
 #include "acme/acme.h"
 #include "agent/base/err.h"
-#include "agent/base/put.h"
 
 /* dir: of the site, below certs. A file that cannot be read is as none; nothing fails by it. */
 void record_read(int dir, struct record *ret);
-/* What is lost of it by a crash is found out again, but after a certificate: see cert_done. */
+/* What is lost of it by a crash is found out again, except after a certificate: see cert_done. */
 int record_write(int dir, const struct record *r, struct err *e);
 void record_clear(struct record *r);
 
@@ -41,7 +40,7 @@ struct order_record {
 };
 /* -ENOENT: there is none that could be read, or none that the CA knows of. */
 int order_read(int dir, struct order_record *ret);
-/* Both are on disk for certain after store_settle. */
+/* It and its key are on disk for certain after store_settle. */
 int order_write(int dir, const struct order_record *o, struct err *e);
 void order_drop(int dir);
 void order_clear(struct order_record *o);

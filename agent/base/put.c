@@ -146,9 +146,9 @@ int put_sync_files(int dir, struct err *e)
 
 int put_dir(int dir, const char *name, mode_t mode, struct err *e)
 {
-	if (mkdirat(dir, name, mode) < 0)
-		return errno == EEXIST ? 0 : err_sys(e, "mkdir %s", name);
-	return put_sync_dir(dir, e) < 0 ? err_in(e, "mkdir %s", name) : 1;
+	if (mkdirat(dir, name, mode) < 0 && errno != EEXIST)
+		return err_sys(e, "mkdir %s", name);
+	return put_sync_dir(dir, e) < 0 ? err_in(e, "mkdir %s", name) : 0;
 }
 
 int put_file(int dir, const char *name, mode_t mode, const char *text, size_t len,
@@ -159,7 +159,7 @@ int put_file(int dir, const char *name, mode_t mode, const char *text, size_t le
 	int r;
 
 	if (already_there(dir, name, mode, text, len))
-		return 0;
+		return sync == PUT_SYNC ? put_sync_dir(dir, e) : 0;
 	fd = make_temporary(dir, name, NULL, temporary);
 	if (fd < 0)
 		return err_set(e, -fd, "write %s: %s", name, strerror(-fd));

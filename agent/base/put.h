@@ -29,7 +29,7 @@ int put_file(int dir, const char *name, mode_t mode, const char *text, size_t le
 /* Puts a symbolic link dir/name → target by rename. 1: changed, 0: was right, -errno. */
 int put_link(int dir, const char *name, const char *target, struct err *e);
 
-/* Makes a directory, if there is nothing of this name. 1: made, and its name is on disk; 0: was there. */
+/* Makes a directory, if there is nothing of this name; its name is on disk. */
 int put_dir(int dir, const char *name, mode_t mode, struct err *e);
 
 /* Writes all of it to an open file. */

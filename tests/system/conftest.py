@@ -48,8 +48,14 @@ def keep_accounts(place):
 
 @pytest.fixture(scope="module", autouse=True)
 def accounts_of_the_module(tmp_path_factory):
-    """Around hosts that all tests of a module share. What is left of one whose making failed is in nobody's way."""
+    """Around hosts that all tests of a module share."""
     yield from keep_accounts(tmp_path_factory.mktemp("accounts"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_host_is_left(accounts_of_the_module):
+    """One whose making failed would be in the way of the next module's."""
+    yield
     for host in list(Host.made):
         host.destroy()
 
