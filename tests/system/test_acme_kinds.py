@@ -329,9 +329,8 @@ def test_from_the_internal_ca_to_acme_to_off_and_back(host, ca, name):
     public = wait_public(host, text)
     host.wait_ready(name)
 
-    host.drop(name, one(text, tls='issuer = "off";'))
-    wait_for("no TLS", lambda: host.get_quietly(text, https=True) is None, 10, 0.05)
-    host.wait_ready(name)
+    change(host, name, one(text, tls='issuer = "off";'))
+    assert host.get_quietly(text, https=True) is None
     assert host.get(text).status in (403, 404) and place.issued
     ca.forget_requests()
 
