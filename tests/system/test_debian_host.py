@@ -170,7 +170,8 @@ def test_restarting_the_agent_interrupts_no_request(host):
     crowd = host.crowd("alice", "bob")
     for _ in range(3):
         assert host.result("systemctl", "restart", AGENT).returncode == 0
-    host.wait_served("alice", "bob")
+        host.wait_served("alice", "bob")
+        time.sleep(0.3)
     visits = crowd.end()
     assert not visits.failed and len(visits.visits) > 20, visits.failed
     assert serving(host) == before and host.main_pid(AGENT) != agent

@@ -173,6 +173,7 @@ def test_the_second_apply_changes_nothing(make_host):  # G1 G2
     first = host.command("apply")
     assert first.returncode == 0, first.stderr
     host.wait_answers("alice", "/nothing", status=404, https=True)
+    quiet(host)  # it is in the log
     before, running = picture(host), daemons(host)
     again = host.command("apply")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
