@@ -215,6 +215,12 @@ static bool is_surveyed(const struct nginx *n)
 	return !n->surveyor || surveyor_result(n->surveyor);
 }
 
+/* … and has a daemon that was found said what it serves? Before that it would be reloaded for nothing. */
+static bool is_known(const struct nginx *n)
+{
+	return is_surveyed(n) && !(n->daemon && nginx_daemon_is_asked(n->daemon));
+}
+
 static void answered(void *data)
 {
 	struct nginx *n = data;
@@ -239,7 +245,7 @@ static void surveyed(const struct survey *s, void *data)
 			unit_force(n->unit);
 		return;
 	}
-	if (n->daemon && nginx_daemon_is_asked(n->daemon))
+	if (!is_known(n))
 		return;
 	n->publish_later = false;
 	unit_publish(n->unit);
@@ -405,7 +411,7 @@ static void nginx_publish(void *service)
 	struct nginx *n = service;
 
 	n->was_published = true;
-	if (!is_surveyed(n) || (n->daemon && nginx_daemon_is_asked(n->daemon)))
+	if (!is_known(n))
 		n->publish_later = true;
 	else
 		unit_publish(n->unit);
@@ -433,7 +439,7 @@ static void nginx_look(void *service)
 	struct nginx *n = service;
 
 	look_at_include(n);
-	if (!n->publish_later && is_surveyed(n))
+	if (!n->publish_later && is_known(n))
 		unit_look(n->unit);
 	if (n->surveyor)
 		surveyor_look(n->surveyor);
