@@ -89,7 +89,7 @@ void cert_note(struct cert *c, const char *reason, const char *text);
 void cert_forgive(struct cert *c);
 /* … if it is wanted in another way than then. */
 void cert_compare(struct cert *c);
-/* The job is done, well or not: it ends, and the record is on disk. f: NULL: well. */
+/* The job is done, well or not: it ends, and the record is written. f: NULL: well. */
 void cert_done(struct cert *c, const struct failure *f);
 /* The certificate's directory, made if need be: a descriptor, or -errno. */
 int cert_dir(const struct cert *c, struct err *e);

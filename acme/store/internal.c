@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/own.h"
@@ -126,7 +125,6 @@ int internal_open(int state, bool may_make, time_t now, struct authority **ret, 
 {
 	struct authority *a = NULL;
 	struct key *k;
-
 	int r = may_make ? put_dir(state, "ca", 0755, e) : 0;
 	autofd int dir = r < 0 ? r : path_open(state, "ca", O_RDONLY | O_DIRECTORY, e);
 
