@@ -100,6 +100,7 @@ RUN_PACKAGES := nginx-light php-fpm php-cli php-curl iproute2 util-linux mount
 TEST_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3 python3-pytest acl strace curl wrk openssl \
 	libfcgi-bin mandoc systemd-container mmdebstrap diffutils git \
 	lintian prometheus php-soap pebble caddy uacme lego faketime bind9-dnsutils
+BENCH_PACKAGES := php wordpress wordpress-theme-twentytwentythree php-mysql php-gd mariadb-server strace
 DEB_PACKAGES := build-essential debhelper dpkg-dev
 define install_packages
 	@if [ "$$(dpkg-query -W -f '$${db:Status-Abbrev}\n' $1 2>/dev/null | grep -c '^ii')" != "$(words $1)" ]; then \
@@ -146,7 +147,10 @@ format:
 	clang-format -i $(shell git ls-files '*.[ch]')
 
 # Only the table goes to stdout.
+deps-bench: deps-demo
+	$(call install_packages,$(BENCH_PACKAGES))
 bench:
+	@$(MAKE) --no-print-directory deps-bench >&2
 	@$(MAKE) --no-print-directory $B/webspaces $B/bare >&2
 	@WEBSPACES=$(abspath $B/webspaces) tests/private /usr/bin/python3 -B tests/bench/bench.py $(N)
 
@@ -249,5 +253,5 @@ clean:
 	rm -rf $B
 
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(SYSTEM_PROGRAMS:=.d)
-.PHONY: all unit unit-programs golden deps-build deps-deb deps-demo deps system check demo asan lint format bench bench-acme fuzz cover man sample install deb help clean
+.PHONY: all unit unit-programs golden deps-build deps-deb deps-demo deps-bench deps system check demo asan lint format bench bench-acme fuzz cover man sample install deb help clean
 .DELETE_ON_ERROR:

@@ -26,9 +26,8 @@
 
 enum php_section { SECTION_POOL, SECTION_TERMINATE };
 
-#define INI_OPEN_BASEDIR "/data/:/tmp/misc/:/tmp/upload/:/dev/urandom"
-#define INI_GC_LIFETIME  1440
-#define INI_GC_DIVISOR   1000
+#define INI_GC_LIFETIME 1440
+#define INI_GC_DIVISOR  1000
 
 /* How long an old master waits for its last request, where one webspace sets no end to them. */
 #define PATIENCE_MAX    3600
@@ -122,11 +121,15 @@ static int add_outside(const char *chroot, struct arena *a, struct buf *ret, str
 	return template_render("php_outside", values, ELEMENTS(values), ret, e);
 }
 
-/* NULL: as the ini has it. */
+/*
+ * NULL: none. The jail is the boundary of a pool that has one; there open_basedir
+ * costs six system calls of seven, as PHP looks at every component of every path.
+ * In the master's ini it would cost all pools their cache of paths.
+ */
 static const char *open_basedir(const struct php_settings *php, const char *chroot, struct arena *a)
 {
 	if (strcmp(php->open_basedir, "none") == 0)
-		return "";
+		return NULL;
 	if (*php->open_basedir)
 		return php->open_basedir;
 	if (php->chroot)
@@ -185,6 +188,7 @@ static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 	const struct php_settings *php = &p->webspace->php;
 	const char *name = p->webspace->name;
 	struct arena *a = p->arena;
+	const char *basedir = open_basedir(php, p->chroot, a);
 	bool tcp = *php->listen, dynamic = php->pm == PM_DYNAMIC;
 	const struct value values[] = {
 		{ "NAME", quote_word, name },
@@ -231,7 +235,8 @@ static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 		{ "POST", quote_word, size(a, php->post_max_size) },
 		{ "UPLOAD", quote_word, size(a, php->upload_max_filesize) },
 		common(p, "DISABLED", php_disabled_functions(php->disable_functions)),
-		{ "OPEN_BASEDIR", quote_ini, open_basedir(php, p->chroot, a) },
+		{ "OPEN_BASEDIR", quote_ini, basedir },
+		{ "REALPATH_CACHE", quote_number, basedir ? "0" : NULL },
 		{ "URL_FOPEN", quote_number, php->allow_url_fopen ? NULL : "0" },
 		{ "GC_LIFETIME", quote_number,
 		  number_unless(a, php->session_gc_maxlifetime, INI_GC_LIFETIME) },
@@ -361,7 +366,6 @@ void php_compose_ini(const struct host *host, struct buf *ret)
 {
 	autoarena struct arena a = { 0 };
 	const struct value values[] = {
-		{ "OPEN_BASEDIR", quote_none, INI_OPEN_BASEDIR },
 		{ "GC_DIVISOR", quote_number, number(&a, INI_GC_DIVISOR) },
 		{ "GC_LIFETIME", quote_number, number(&a, INI_GC_LIFETIME) },
 	};

@@ -274,7 +274,9 @@ const struct option options[] = {
 		     "that look at the system, links, processes and OPcache." },
 	{ PHP(open_basedir, text), .preset = "\"\"", .check = value_open_basedir,
 	  .form = "paths with colons, none, or empty",
-	  .meaning = "Paths that PHP may open, as seen by PHP. Empty: what fits the jail. none: no limit but the jail." },
+	  .meaning = "Paths that PHP may open, as seen by PHP. Empty: no limit in a jail, which is the boundary; without one, "
+		     "the webspace's data and temporary files. none: no limit. PHP then examines every component of every path, "
+		     "which makes a page of many files several times slower to load." },
 	{ PHP(display_errors, flag), .preset = "false", .meaning = "Show errors to visitors." },
 	{ PHP(allow_url_fopen, flag), .preset = "true", .meaning = "Let PHP's file functions open URLs." },
 	{ PHP(session_gc_maxlifetime, duration), .preset = "\"1440s\"", .min = 60, .max = 365 * DAY,

@@ -95,7 +95,7 @@ struct php_settings {
 	const char *listen_mode; /* of the socket: "0660" or "0600" */
 	uint64_t memory_limit, post_max_size, upload_max_filesize; /* bytes */
 	const char *disable_functions; /* a list, or a named preset: "@exec", "@strict", "" */
-	const char *open_basedir;      /* "": the preset of the jail; "none" */
+	const char *open_basedir;      /* "": none in a jail, else the user's own places; "none" */
 	bool display_errors;
 	bool allow_url_fopen;
 	unsigned session_gc_maxlifetime; /* seconds */

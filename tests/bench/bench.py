@@ -18,6 +18,8 @@ grows with the host from what does not. stdout: name, value, unit, against, rati
   first_convergence_  from the start over N files and nothing else to idle.
   start_              a restart with all in place to idle.
   drift_*             chmod of a managed directory of any webspace until it is back, 200 times.
+  php_page_*          WordPress' front page with a real MariaDB in a jail, against nginx and php-fpm
+                      written by hand for the same files: system calls of PHP; CPU of PHP and nginx.
 """
 
 import os
@@ -32,6 +34,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import meter  # noqa: E402
 import replay  # noqa: E402
+import wordpress  # noqa: E402
 from host import Host, acl, rights, wait_for  # noqa: E402
 
 SMALL = 100
@@ -322,8 +325,17 @@ def measure_drift(bench):
     row("drift_p99_ms", percentile(milliseconds, 0.99), "ms")
 
 
+def measure_page():
+    say("a page of WordPress, in a jail and without")
+    sides = wordpress.measure()
+    for name, unit in (("syscalls", "calls"), ("cpu", "ms")):
+        jail, plain = sides[name]
+        row(f"php_page_{name}", jail, unit, float(plain), jail / plain)
+
+
 def main():
     n = int(sys.argv[1])
+    measure_page()
     small_calls, trace = measure_small(min(SMALL, n))
     bench = Bench(n, "w", (21000, 59999))
     try:

@@ -122,7 +122,7 @@ FIXED = {
     "sys_temp_dir": "/data", "upload_tmp_dir": "/data", "session.gc_divisor": "7", "allow_url_fopen": "0",
 }  # fmt: skip
 # Of these a script has the say about its own requests, and nobody else's.
-OWN_AFFAIR = ("session.gc_divisor",)
+OWN_AFFAIR = ("session.gc_divisor", "open_basedir")  # the latter can only become narrower
 READ = "return array_map('ini_get', array_combine($k = {keys!r}, $k));"
 
 
