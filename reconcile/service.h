@@ -27,6 +27,7 @@
 #include "reconcile/accounts/accounts.h"
 #include "reconcile/manager.h"
 #include "reconcile/reconcile.h"
+#include "reconcile/units/gate.h"
 
 /* A webspace's part of a configuration, as sections of text that the renderer put together. Immutable. */
 #define FRAGMENT_SECTIONS 7
@@ -110,6 +111,7 @@ struct unit_config {
 	struct loop *loop;
 	bool dry;
 	bool need_members;   /* false: runs without any (nginx) */
+	struct gate *gate;   /* who may take off; NULL: nobody has to wait */
 	uint64_t check_usec; /* deadline of the check command */
 	uint64_t probe_usec; /* how long probe may say 0 */
 	report_fn *

@@ -31,6 +31,15 @@ static uint64_t back_off(unsigned n)
 	return wait < BACK_OFF_MAX ? wait : BACK_OFF_MAX;
 }
 
+/* Nothing is in flight. */
+static void take_off(struct unit *u)
+{
+	if (gate_enter(u))
+		flight_begin(u);
+	else
+		u->dirty = true;
+}
+
 static void try_again(void *data)
 {
 	struct unit *u = data;
@@ -40,7 +49,7 @@ static void try_again(void *data)
 	if (u->look_due)
 		unit_look(u);
 	else
-		flight_begin(u);
+		take_off(u);
 }
 
 /* Members ------------------------------------------------------------- */
@@ -116,6 +125,7 @@ void unit_close(struct unit *u)
 	if (!u)
 		return;
 	flight_clear(u);
+	gate_leave(u);
 	table_each (&u->members, it)
 		member_free(it->value);
 	table_clear(&u->members);
@@ -245,7 +255,7 @@ void unit_publish(struct unit *u)
 	}
 	u->dirty = true;
 	if (u->flight.stage == STAGE_IDLE)
-		flight_begin(u);
+		take_off(u);
 }
 
 void unit_force(struct unit *u)
@@ -273,6 +283,7 @@ void unit_landed(struct unit *u, const char *fault)
 {
 	uint64_t next = UINT64_MAX;
 
+	gate_leave(u);
 	if (fault) {
 		next = clock_usec() + back_off(u->n_faults++);
 		tell_fault(u, fault);
@@ -297,7 +308,7 @@ void unit_died(struct unit *u, const char *how)
 		u, &(struct report){ .kind = REPORT_DIED, .text = how, .generation = u->in_force });
 	if (u->flight.stage != STAGE_IDLE)
 		u->dirty = true;
-	else
+	else if (!u->dirty) /* else it is at the gate already */
 		loop_timer_set(u->retry, u->n_deaths == 0 ? now : now + back_off(u->n_deaths));
 	u->n_deaths++;
 }
@@ -401,7 +412,7 @@ void unit_look(struct unit *u)
 	if (u->in_force != 0 && u->known)
 		look_at_files(u);
 	look_at_quarantined(u);
-	flight_begin(u);
+	take_off(u);
 }
 
 /* Asking -------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include "reconcile/service.h"
 #include "reconcile/units/bisect.h"
 #include "reconcile/units/command.h"
+#include "reconcile/units/gate.h"
 #include "reconcile/units/generation.h"
 
 enum stage { STAGE_IDLE, STAGE_CHECK_IN_FORCE, STAGE_CHECK, STAGE_PROBE };
@@ -44,11 +45,13 @@ struct unit {
 	uint64_t in_force; /* `current` names it */
 	bool served;       /* … and the daemon was seen to serve it, by us */
 	bool known; /* members' good fragments are what it holds; false after a start until compared */
-	bool restored;  /* members are what its own list says */
-	bool dirty;     /* asked to publish */
-	bool forced;    /* publish also without a change */
-	bool force_due; /* … asked for while in flight */
-	bool look_due;  /* asked to look while in flight */
+	bool restored;             /* members are what its own list says */
+	bool dirty;                /* asked to publish */
+	bool forced;               /* publish also without a change */
+	bool force_due;            /* … asked for while in flight */
+	bool look_due;             /* asked to look while in flight */
+	bool admitted;             /* gate.c has let it take off; it has not landed yet */
+	struct unit *next_waiting; /* at the gate */
 	const char *file_names[UNIT_FILES];
 	struct generation_stamp stamp;
 	struct flight flight;

@@ -169,9 +169,11 @@ struct php_line {
 	unsigned n_draining;
 	struct table held; /* name → struct php_held: changes that wait until fewer masters drain */
 	struct buf trial;
-	char trial_dir[256];      /* of which generation `trial` is a part; "": checked already */
-	bool adopted;             /* we have looked for a master of a former agent */
-	bool dirty;               /* something was set since the last publish */
+	char trial_dir[256]; /* of which generation `trial` is a part; "": checked already */
+	bool adopted;        /* we have looked for a master of a former agent */
+	bool dirty;          /* something was set since the last publish */
+	bool due;            /* … and is to be published as soon as there is room */
+	bool left;           /* somebody has moved away: that may wait until no line is in flight */
 	struct php_limits limits; /* of its masters */
 	bool knows_limits;        /* somebody has said what they are */
 };
@@ -184,6 +186,8 @@ void php_line_close(struct php_line *l);
 void php_line_set(struct php_line *l, const char *name, struct fragment *fragment);
 /* Publishes what was set, as soon as there is room for one more draining master. */
 void php_line_publish(struct php_line *l);
+/* What was due, if there is room now. */
+void php_line_publish_due(struct php_line *l);
 /* Is this what the pool should be there already? */
 bool php_line_has(const struct php_line *l, const char *name, const struct fragment *fragment);
 /* Its unit is looked at; a master of a PHP that was upgraded since is replaced. */
@@ -257,7 +261,8 @@ struct php_service {
 	struct table pools; /* name → struct php_pool */
 	struct master *masters;
 	struct php_drain drain;
-	struct loop_source *soon;       /* publishes and tidies after callbacks */
+	struct gate gate;               /* of the lines' units */
+	struct loop_source *soon;       /* tidies after callbacks, and publishes what had to wait */
 	int dir, line_dir, masters_dir; /* RUN_DIR/php, /line, /masters; -1: dry and not there */
 	unsigned longest_request_s;
 	unsigned n_lines; /* shared ones; it only grows while we run */
@@ -265,7 +270,7 @@ struct php_service {
 	bool leaving;     /* some pool may be */
 };
 
-/* Something is to be published or tidied up, once the callback at hand is over. */
+/* Something is to be tidied up, or what waited may be published, once the callback at hand is over. */
 void php_service_soon(struct php_service *s);
 /* "could not …", told to whom it may concern. */
 void php_service_failed(struct php_service *s, const char *item, const struct err *e);

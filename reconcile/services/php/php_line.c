@@ -296,6 +296,7 @@ int php_line_get(struct php_service *s, const char *id, struct php_line **ret, s
 		.loop = s->config.loop,
 		.dry = s->config.dry,
 		.need_members = true,
+		.gate = &s->gate,
 		.check_usec = CHECK_USEC,
 		.probe_usec = PHP_PROBE_USEC,
 		.report = reported,
@@ -384,10 +385,16 @@ static void set_held(struct php_line *l)
 
 void php_line_publish(struct php_line *l)
 {
-	if (!l->dirty || !has_room(l))
+	l->due = l->dirty;
+	php_line_publish_due(l);
+}
+
+void php_line_publish_due(struct php_line *l)
+{
+	if (!l->due || !has_room(l))
 		return;
 	set_held(l);
-	l->dirty = false;
+	l->dirty = l->due = l->left = false;
 	unit_publish(l->unit);
 }
 

@@ -220,7 +220,6 @@ static void place(struct php_pool *p, struct php_line *target, struct fragment *
 	if (p->line != target)
 		p->next = target;
 	php_line_set(target, p->name, fragment);
-	php_service_soon(p->service);
 }
 
 static int version_of(struct php_service *s, const struct webspace *w, const char **ret,
@@ -440,6 +439,7 @@ static void moved(struct php_pool *p)
 	p->linked = false;
 	put_back_link(p);
 	php_line_set(old, p->name, NULL);
+	old->left = true;
 	php_service_soon(p->service);
 }
 

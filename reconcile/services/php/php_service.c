@@ -18,6 +18,8 @@
 #include "agent/base/path.h"
 #include "reconcile/services/php/php.h"
 
+#define FLIGHTS_LEAST 4
+
 /* Hardly ever does anybody leave, and this is asked several times in each change. */
 static void tidy_pools(struct php_service *s)
 {
@@ -47,17 +49,35 @@ static bool is_anybodys(const struct php_service *s, const struct php_line *l)
 	return false;
 }
 
+/*
+ * A line whose pools move away to several others would be replaced once for each
+ * of them. It can wait until no line is in flight: a pool that has moved costs
+ * its old line nothing.
+ */
+static void publish_left(struct php_service *s)
+{
+	struct table_entry *it;
+
+	if (s->gate.n_admitted > 0)
+		return;
+	table_each (&s->lines, it)
+		if (((struct php_line *)it->value)->left)
+			php_line_publish(it->value);
+}
+
+/* A pass publishes at its end; this is what had to wait for others. */
 static void work(void *data)
 {
 	struct php_service *s = data;
 	struct table_entry *it;
 
 	tidy_pools(s);
+	if (s->published)
+		publish_left(s);
 	table_each (&s->lines, it) {
 		struct php_line *l = it->value;
 
-		if (s->published)
-			php_line_publish(l);
+		php_line_publish_due(l);
 		if (php_line_empty(l) && !is_anybodys(s, l))
 			php_line_close(l);
 	}
@@ -134,13 +154,30 @@ static void service_free(struct php_service *s)
 	free(s);
 }
 
+static void all_landed(void *data)
+{
+	php_service_soon(data);
+}
+
+/* Each keeps about one processor busy; a few more, since a daemon that is slow to start must not hold up all others. */
+static unsigned flights_at_once(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return processors > FLIGHTS_LEAST ? (unsigned)processors : FLIGHTS_LEAST;
+}
+
 static int service_open(const struct service_config *config, void **ret, struct err *e)
 {
 	struct php_service *s = memory_new(sizeof(*s));
 	int r;
 
 	*s = (struct php_service){
-		.config = *config, .dir = -1, .line_dir = -1, .masters_dir = -1
+		.config = *config,
+		.gate = { .max = flights_at_once(), .empty = all_landed, .data = s },
+		.dir = -1,
+		.line_dir = -1,
+		.masters_dir = -1,
 	};
 	r = open_place(s, "", &s->dir, e);
 	if (r == 0)
