@@ -1,8 +1,14 @@
 /*
  * Watched are only directories that root owns and nobody else can write to: the
  * home root, NAME, NAME/chroot and NAME/chroot/tmp. The attributes of the user's
- * directories come as events of those parents, and what a user does inside his
- * own makes no event at all, so he can neither fill the queue nor cost a pass.
+ * directories come as events of those parents; what a user does inside his own
+ * makes no event at all.
+ *
+ * But whoever may write to a directory may set its times, and that is an event of
+ * its parent. So each home has a rate: an event and a hint cost time, of which it
+ * may owe some seconds. A home that owes more is not watched until it has paid,
+ * and is then looked at as a whole. For the same reason lost events lead to a look
+ * at everybody only now and then.
  */
 #include "watchers/homes.h"
 
@@ -12,12 +18,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "watchers/inotify.h"
 
 #define ENTRIES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define WATCHED (ENTRIES | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
 #define ENDED   (IN_IGNORED | IN_UNMOUNT)
+
+/* In the long run a home makes ten hints a second at most; at once, a hundred. */
+#define EVENT_COST_USEC (10 * USEC_PER_MSEC)
+#define HINT_COST_USEC  (100 * USEC_PER_MSEC)
+#define DEBT_MAX_USEC   (10 * USEC_PER_SEC)
+#define DEBT_CAP_USEC   (20 * USEC_PER_SEC)
+#define ANY_GAP_USEC    (10 * USEC_PER_SEC)
+#define UNMUTED_USEC    (8 * USEC_PER_SEC) /* what it still owes when it is watched again */
 
 static const struct {
 	const char *path;  /* below the home */
@@ -95,7 +110,7 @@ static void unlearn(struct homes *h, int wd)
 
 void homes_open(struct homes *h, const char *root)
 {
-	*h = (struct homes){ .root = root, .root_wd = -1 };
+	*h = (struct homes){ .root = root, .root_wd = -1, .due_usec = UINT64_MAX };
 }
 
 static void end_watches(struct homes *h, struct home *home)
@@ -141,6 +156,8 @@ static int watch_level(struct homes *h, struct home *home, unsigned level, struc
 
 static int place(struct homes *h, struct home *home, struct err *e)
 {
+	if (home->unmute_usec)
+		return 0;
 	if (h->full)
 		return 1;
 	if (h->root_wd < 0) {
@@ -245,6 +262,7 @@ void homes_event(struct homes *h, int wd, uint32_t mask, const char *name)
 	const char *child = levels[w->level].child;
 
 	homes_mark(h, home);
+	home->n_events++;
 	if (mask & (IN_DELETE_SELF | IN_MOVE_SELF))
 		home->misplaced = true;
 	if (mask & ENTRIES && child && strcmp(name, child) == 0)
@@ -278,11 +296,77 @@ static void follow_all(struct homes *h)
 	}
 }
 
-void homes_tell(struct homes *h, homes_fn *fn, void *data)
+/* Counts what its events and the hint cost. */
+static bool owes_too_much(struct home *home, uint64_t now)
 {
-	bool any = h->any;
+	uint64_t debt = home->paid_usec > now ? home->paid_usec - now : 0;
 
+	debt += home->n_events * EVENT_COST_USEC + HINT_COST_USEC;
+	if (debt > DEBT_CAP_USEC)
+		debt = DEBT_CAP_USEC;
+	home->n_events = 0;
+	home->paid_usec = now + debt;
+	return debt > DEBT_MAX_USEC;
+}
+
+static void due_at(struct homes *h, uint64_t usec)
+{
+	if (usec < h->due_usec)
+		h->due_usec = usec;
+}
+
+static void mute(struct homes *h, struct home *home)
+{
+	end_watches(h, home);
+	home->unmute_usec = home->paid_usec - UNMUTED_USEC;
+	due_at(h, home->unmute_usec);
+}
+
+static void unmute(struct homes *h, struct home *home)
+{
+	home->unmute_usec = 0;
+	home->misplaced = true;
+	homes_mark(h, home);
+}
+
+void homes_due(struct homes *h, uint64_t now_usec)
+{
+	struct table_entry *it;
+
+	h->due_usec = UINT64_MAX;
+	table_each (&h->homes, it) {
+		struct home *home = it->value;
+
+		if (home->unmute_usec > now_usec)
+			due_at(h, home->unmute_usec);
+		else if (home->unmute_usec)
+			unmute(h, home);
+	}
+}
+
+static bool may_tell_any(struct homes *h, uint64_t now)
+{
+	if (h->any && now < h->any_usec)
+		due_at(h, h->any_usec);
+	if (!h->any || now < h->any_usec)
+		return false;
 	h->any = false;
+	h->any_usec = now + ANY_GAP_USEC;
+	return true;
+}
+
+/* False: it is muted, or has just been. */
+static bool may_hint(struct homes *h, struct home *home, uint64_t now)
+{
+	if (!home->unmute_usec && owes_too_much(home, now))
+		mute(h, home);
+	return !home->unmute_usec;
+}
+
+void homes_tell(struct homes *h, uint64_t now_usec, homes_fn *fn, void *data)
+{
+	bool any = may_tell_any(h, now_usec);
+
 	if (any) {
 		follow_all(h);
 		fn(NULL, data);
@@ -293,6 +377,8 @@ void homes_tell(struct homes *h, homes_fn *fn, void *data)
 
 		h->changed = home->next;
 		home->listed = false;
+		if (!may_hint(h, home, now_usec))
+			continue;
 		if (home->misplaced)
 			(void)place(h, home, NULL);
 		if (!any)

@@ -15,6 +15,9 @@ struct home {
 	bool misplaced;    /* a watched directory came, went or moved */
 	struct home *next; /* in the list of those to tell about */
 	bool listed;
+	unsigned n_events;    /* since it was last told about */
+	uint64_t paid_usec;   /* when all that it cost is forgiven */
+	uint64_t unmute_usec; /* it is not watched until then; 0: it is */
 	/* For mounts.c: a sum over the lines of the mount table that are this home's. */
 	uint64_t mounts, mounts_now;
 	bool mounts_known;
@@ -29,8 +32,10 @@ struct homes {
 	struct home_watch *watches;
 	size_t n_watches, room; /* room is a power of two, or 0 */
 	struct home *changed;
-	bool any;  /* tell about anybody's */
-	bool full; /* the kernel gives no more watches */
+	bool any;          /* tell about anybody's */
+	uint64_t any_usec; /* … not before */
+	uint64_t due_usec; /* when homes_due has something to do; UINT64_MAX: never */
+	bool full;         /* the kernel gives no more watches */
 };
 
 typedef void homes_fn(const char *name, void *data);
@@ -46,5 +51,7 @@ void homes_event(struct homes *h, int wd, uint32_t mask, const char *name);
 /* Events were lost: it may be anybody, and any directory may be another. */
 void homes_lost(struct homes *h);
 void homes_mark(struct homes *h, struct home *home);
-/* After a run of events: follows moved directories, and tells, each name once. */
-void homes_tell(struct homes *h, homes_fn *fn, void *data);
+/* After a run of events: follows moved directories, and tells, each name once. Whoever makes too many is muted. */
+void homes_tell(struct homes *h, uint64_t now_usec, homes_fn *fn, void *data);
+/* due_usec has come: watches those again who have been muted for long enough. homes_tell is to follow. */
+void homes_due(struct homes *h, uint64_t now_usec);

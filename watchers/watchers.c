@@ -24,7 +24,7 @@
 
 struct watchers {
 	struct watchers_config config;
-	struct loop_source *inotify, *again, *settled, *mounts_changed, *mounts_due;
+	struct loop_source *inotify, *again, *settled, *mounts_changed, *mounts_due, *homes_due;
 	struct dropins dropins;
 	struct hostfiles hostfiles;
 	struct homes homes;
@@ -87,6 +87,20 @@ static void on_settled(void *data)
 	set_settled(w);
 }
 
+static void tell_homes(struct watchers *w)
+{
+	homes_tell(&w->homes, clock_usec(), hint_home, w);
+	loop_timer_set(w->homes_due, w->homes.due_usec);
+}
+
+static void on_homes_due(void *data)
+{
+	struct watchers *w = data;
+
+	homes_due(&w->homes, clock_usec());
+	tell_homes(w);
+}
+
 static void on_event(int wd, uint32_t mask, const char *name, void *data)
 {
 	struct watchers *w = data;
@@ -113,7 +127,7 @@ static void drain(void *data)
 	(void)dropins_follow(&w->dropins, NULL);
 	(void)hostfiles_follow(&w->hostfiles, NULL);
 	set_settled(w);
-	homes_tell(&w->homes, hint_home, w);
+	tell_homes(w);
 }
 
 static void on_inotify(int fd, uint32_t epoll_events, void *data)
@@ -134,7 +148,7 @@ static void read_mounts(void *data)
 	/* A few jails are read in no time; ten thousand must not be read for each of a burst of mounts. */
 	took = (clock_usec() - begin) * MOUNTS_SHARE;
 	w->mounts_due_usec = begin + (took < MOUNTS_GAP_USEC ? took : MOUNTS_GAP_USEC);
-	homes_tell(&w->homes, hint_home, w);
+	tell_homes(w);
 }
 
 static void on_mounts(int fd, uint32_t epoll_events, void *data)
@@ -157,6 +171,7 @@ static void attach(struct watchers *w, int inotify_fd)
 	w->settled = loop_timer(l, UINT64_MAX, on_settled, w);
 	w->mounts_changed = loop_fd(l, w->mounts.fd, EPOLLPRI, on_mounts, w);
 	w->mounts_due = loop_timer(l, UINT64_MAX, read_mounts, w);
+	w->homes_due = loop_timer(l, UINT64_MAX, on_homes_due, w);
 }
 
 int watchers_open(const struct watchers_config *config, struct watchers **ret, struct err *e)
@@ -197,6 +212,7 @@ void watchers_close(struct watchers *w)
 	loop_drop(w->settled);
 	loop_drop(w->mounts_changed);
 	loop_drop(w->mounts_due);
+	loop_drop(w->homes_due);
 	dropins_close(&w->dropins);
 	hostfiles_close(&w->hostfiles);
 	homes_close(&w->homes);

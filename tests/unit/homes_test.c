@@ -19,6 +19,7 @@
 
 static char top[64], told[4096];
 static struct homes homes;
+static uint64_t now_usec;
 
 static void tell(const char *name, void *data)
 {
@@ -39,7 +40,7 @@ static const char *heard(void)
 	told[0] = '\0';
 	while (inotify_drain(pass_on, NULL))
 		;
-	homes_tell(&homes, tell, NULL);
+	homes_tell(&homes, now_usec, tell, NULL);
 	return told;
 }
 
@@ -62,6 +63,7 @@ static int set_up(void **state)
 	snprintf(top, sizeof top, "/tmp/homes_test.XXXXXX");
 	if (!mkdtemp(top) || chdir(top) < 0 || inotify_open(NULL) < 0)
 		return -1;
+	now_usec = 0;
 	homes_open(&homes, top);
 	make_home("alice");
 	make_home("bob");
@@ -194,6 +196,76 @@ static void a_home_without_directories_waits_for_them(void **state)
 	assert_string_equal(heard(), "carol ");
 }
 
+static void touch(const char *path)
+{
+	assert_int_equal(utimensat(AT_FDCWD, path, NULL, 0), 0);
+}
+
+/* What alice can do to her own directories, as fast as she can: how often is she told about in that time? */
+static unsigned storm(unsigned rounds, uint64_t step_usec)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < rounds; i++, now_usec += step_usec) {
+		touch("alice/chroot/data");
+		touch("alice/chroot/tmp/misc");
+		if (now_usec >= homes.due_usec)
+			homes_due(&homes, now_usec);
+		n += strcmp(heard(), "alice ") == 0;
+	}
+	return n;
+}
+
+static void whoever_makes_events_without_end_is_heard_now_and_then(void **state)
+{
+	unsigned n;
+
+	(void)state;
+	assert_int_equal(storm(50, 0), 50); /* many at once are everyday life */
+	n = storm(20000, 1000);             /* 20 s of it */
+	assert_in_range(n, 50, 300);
+}
+
+static void a_muted_home_is_heard_again_and_others_all_the_time(void **state)
+{
+	(void)state;
+	storm(200, 0);
+	chmod("alice/chroot/data", 0700);
+	chmod("bob/chroot/data", 0700);
+	assert_string_equal(heard(), "bob ");
+	assert_true(homes.due_usec != UINT64_MAX);
+	now_usec = homes.due_usec;
+	homes_due(&homes, now_usec);
+	assert_string_equal(heard(), "alice ");
+	chmod("alice/chroot/data", 0755);
+	assert_string_equal(heard(), "alice ");
+}
+
+static void a_muted_home_can_be_forgotten(void **state)
+{
+	(void)state;
+	storm(200, 0);
+	homes_forget(&homes, "alice");
+	now_usec = homes.due_usec;
+	homes_due(&homes, now_usec);
+	assert_string_equal(heard(), "");
+	assert_int_equal(homes_watch(&homes, "alice", NULL), 0);
+	chmod("alice/chroot/data", 0700);
+	assert_string_equal(heard(), "alice ");
+}
+
+static void lost_events_are_not_everybody_each_time(void **state)
+{
+	(void)state;
+	homes_lost(&homes);
+	assert_string_equal(heard(), "* ");
+	homes_lost(&homes);
+	assert_string_equal(heard(), "");
+	now_usec = homes.due_usec;
+	homes_due(&homes, now_usec);
+	assert_string_equal(heard(), "* ");
+}
+
 static void homes_come_and_go_by_the_hundred(void **state)
 {
 	char name[16];
@@ -231,6 +303,10 @@ int main(void)
 		with_place(a_forgotten_home_is_not_heard),
 		with_place(lost_events_are_anybody_and_everything_is_followed),
 		with_place(a_home_without_directories_waits_for_them),
+		with_place(whoever_makes_events_without_end_is_heard_now_and_then),
+		with_place(a_muted_home_is_heard_again_and_others_all_the_time),
+		with_place(a_muted_home_can_be_forgotten),
+		with_place(lost_events_are_not_everybody_each_time),
 		with_place(homes_come_and_go_by_the_hundred),
 	};
 

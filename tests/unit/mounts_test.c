@@ -41,7 +41,7 @@ static const char *marked(void)
 {
 	told[0] = '\0';
 	assert_int_equal(mounts_read(&mounts, &homes, NULL), 0);
-	homes_tell(&homes, tell, NULL);
+	homes_tell(&homes, 0, tell, NULL);
 	return told;
 }
 
