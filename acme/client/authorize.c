@@ -132,13 +132,17 @@ static void on_challenged(const struct reply *r, void *data)
 {
 	struct authorization *z = data;
 	struct job *j = z->job;
+	struct failure f;
 
 	z->call = NULL;
+	failure_of(r, clock_wall(), &f);
 	/* "malformed" is what a CA says of a proof that is being looked at already. */
-	if (reply_is_bad(r) && strcmp(r->problem.type, "malformed") != 0)
-		job_refused(j, r);
-	else
+	if (!reply_is_bad(r) || strcmp(r->problem.type, "malformed") == 0)
 		one_less(j);
+	else if (f.class == FAILURE_NAMES || f.class == FAILURE_IDENTIFIER)
+		name_failed(z, f.class, f.text);
+	else
+		job_refused(j, r);
 }
 
 static void say_look(struct authorization *z)

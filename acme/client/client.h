@@ -7,6 +7,7 @@
  *     ca.c         a CA; call.c: signed calls, retries; ca_nonce.c: nonces; ca_account.c: our account there
  *     job.c        one certificate's way, begun anew or gone on with
  *     order.c      … from the limits to the order
+ *     blame.c      … and whom it is about that a CA refuses
  *     authorize.c  … through the proofs that the names are ours
  *     deliver.c    … to the installed certificate
  *     served.c     is it served? window.c: when does the CA want it renewed?

@@ -31,9 +31,9 @@ static const struct type_row types[] = {
 	{ "unauthorized", FAILURE_NAMES },
 	{ "caa", FAILURE_NAMES },
 	{ "incorrectResponse", FAILURE_NAMES },
-	{ "rejectedIdentifier", FAILURE_CERTIFICATE },
-	{ "unsupportedIdentifier", FAILURE_CERTIFICATE },
-	{ "malformed", FAILURE_CERTIFICATE },
+	{ "rejectedIdentifier", FAILURE_IDENTIFIER },
+	{ "unsupportedIdentifier", FAILURE_IDENTIFIER },
+	{ "malformed", FAILURE_IDENTIFIER },
 	{ "badCSR", FAILURE_CERTIFICATE },
 	{ "badPublicKey", FAILURE_CERTIFICATE },
 	{ "badSignatureAlgorithm", FAILURE_CERTIFICATE },
@@ -144,7 +144,8 @@ void failure_of(const struct reply *reply, time_t now, struct failure *ret)
 		failure_of_problem(&reply->problem, ret);
 		if (is_about_account(reply))
 			ret->class = FAILURE_ACCOUNT;
-		else if (reply->http >= 500 && ret->class == FAILURE_CERTIFICATE)
+		else if (reply->http >= 500 &&
+			 (ret->class == FAILURE_CERTIFICATE || ret->class == FAILURE_IDENTIFIER))
 			ret->class =
 				FAILURE_TRANSPORT; /* a problem of its own, whatever its type */
 	}
@@ -208,6 +209,7 @@ static const char *const reasons[] = {
 	[FAILURE_LIMITED] = "RateLimited",
 	[FAILURE_NAMES] = "NotValidated",
 	[FAILURE_PAUSED] = "Paused",
+	[FAILURE_IDENTIFIER] = "Refused",
 	[FAILURE_CERTIFICATE] = "Refused",
 	[FAILURE_ACCOUNT] = "AccountRefused",
 	[FAILURE_REPLACED] = "Pending",

@@ -13,12 +13,13 @@
 
 enum failure_class {
 	FAILURE_NONE,
-	FAILURE_NONCE,       /* the request: at once, with another nonce */
-	FAILURE_TRANSPORT,   /* the CA: no answer, or none of ACME's */
-	FAILURE_BUSY,        /* the CA: 503 with Retry-After */
-	FAILURE_LIMITED,     /* its scope: Retry-After */
-	FAILURE_NAMES,       /* names that cannot be validated now */
-	FAILURE_PAUSED,      /* a name that only a person can unpause at the CA */
+	FAILURE_NONCE,     /* the request: at once, with another nonce */
+	FAILURE_TRANSPORT, /* the CA: no answer, or none of ACME's */
+	FAILURE_BUSY,      /* the CA: 503 with Retry-After */
+	FAILURE_LIMITED,   /* its scope: Retry-After */
+	FAILURE_NAMES,     /* names that cannot be validated now */
+	FAILURE_PAUSED,    /* a name that only a person can unpause at the CA */
+	FAILURE_IDENTIFIER, /* a name that the CA never issues for; or all that was asked is not as it wants it */
 	FAILURE_CERTIFICATE, /* this certificate will never be issued as it is configured */
 	FAILURE_ACCOUNT,     /* the account: nothing can be had with it */
 	FAILURE_REPLACED,    /* the certificate to be replaced has been: again without saying so */

@@ -1,6 +1,6 @@
 /*
  * One certificate's way: job.c begins it, order.c orders, authorize.c proves the
- * names, deliver.c fetches and installs. Each step ends in the next, in a call
+ * names, deliver.c fetches and installs; blame.c finds out whom a refusal is about. Each step ends in the next, in a call
  * whose answer is the next, or in job_fail. What has to survive a crash is in
  * order.json and in the key's generation.
  */
@@ -12,6 +12,12 @@
 #include "acme/crypto/chain.h"
 
 struct authorization;
+
+/* Some of an order's names; borrowed. */
+struct name_range {
+	const char *const *names;
+	size_t n;
+};
 
 struct job {
 	struct cert *cert;
@@ -38,7 +44,10 @@ struct job {
 	size_t n_authorizations, n_open;
 	bool found_fault;
 	struct failure
-		fault; /* what the invalid order says of itself; class FAILURE_NONE: nothing */
+		fault; /* what the refused order says of itself; class FAILURE_NONE: nothing */
+	struct name_range suspects, probe; /* of a search for the name that it is about: blame.c */
+	bool taken;                        /* … one of its orders was */
+	unsigned confirming; /* … orders that are made to learn whether the CA takes any */
 
 	struct buf chain; /* as checked, to be installed */
 	struct chain_facts facts;
@@ -63,14 +72,21 @@ void job_hold_name(struct job *j, const char *name, const struct failure *f);
 void job_names_failed(struct job *j);
 /* order.c. Orders the names that are set. */
 void job_order(struct job *j);
+/* Orders only these, to learn whether the CA takes them. */
+void job_probe(struct job *j, const struct name_range *range,
+	       void (*fn)(struct job *j, const struct reply *r));
 /* With an order, by its status. */
 void job_go_on(struct job *j, const struct reply *r);
+
+/* blame.c */
 /* The CA says nothing usable of it: it may yet, so that a new one is begun only after a few times. */
 void job_doubt_order(struct job *j);
-/* This certificate, or all of its names, failed by what a CA says. */
+/* By what a CA says: those of its names that this is about are held, or the certificate failed. */
 void job_failed(struct job *j, const struct failure *f);
 /* A failed answer to something that is about all of it: also by subproblems, and by the scope of a limit. */
 void job_refused(struct job *j, const struct reply *r);
+/* … to the order itself: if it does not say which name is wrong, that is found out. */
+void job_order_refused(struct job *j, const struct reply *r);
 /* Looks at the order until it is no longer as it was; then the answer goes to fn. */
 void job_poll(struct job *j, enum wait_kind what, int64_t retry_after,
 	      void (*fn)(struct job *j, const struct reply *r));

@@ -1,163 +1,28 @@
 /*
- * The order (RFC 8555, 7.4): within the limits, with a key that lies on disk,
- * and with what a CA may say to it. A refusal holds up whom it is about, a name,
- * a domain, an account, and nobody else.
+ * The order (RFC 8555, 7.4): within the limits, and with a key that lies on disk.
+ * What a refusal of it means is blame.c's affair.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "acme/client/job.h"
 #include "agent/base/clock.h"
-#include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "agent/base/own.h"
 
 #define KEY_TIMEOUT_S 60
-#define DOUBTS        2 /* failures in a row that an order survives */
-
-/* Refusals ------------------------------------------------------------------ */
-
-/* Each name that a subproblem speaks of is held. True: there were some. */
-static bool hold_by_subproblems(struct job *j, const struct reply *r)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < r->n_subproblems; i++) {
-		struct failure f;
-
-		if (!job_name(j, r->subproblems[i].name))
-			continue;
-		failure_of_problem(&r->subproblems[i], &f);
-		job_hold_name(j, r->subproblems[i].name, &f);
-		any = true;
-	}
-	return any;
-}
-
-static void hold_all(struct job *j, const struct failure *f)
-{
-	for (size_t i = 0; i < j->order.n_names; i++)
-		job_hold_name(j, j->order.names[i], f);
-}
-
-static bool is_of_name(char c)
-{
-	return isalnum((unsigned char)c) || c == '-' || c == '.' || c == '*';
-}
-
-/* As a word of its own, be it followed by a full stop. */
-static bool mentions(const char *text, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *at = text; (at = strcasestr(at, name)); at++) {
-		bool begins = at == text || !is_of_name(at[-1]);
-		bool ends = !is_of_name(at[len]) || (at[len] == '.' && !is_of_name(at[len + 1]));
-
-		if (begins && ends)
-			return true;
-	}
-	return false;
-}
-
-/* Those that the CA's sentence speaks of; all, if it is about none of ours. */
-static void hold_mentioned(struct job *j, const struct failure *f)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < j->order.n_names; i++) {
-		if (!mentions(f->text, j->order.names[i]))
-			continue;
-		job_hold_name(j, j->order.names[i], f);
-		any = true;
-	}
-	if (!any)
-		hold_all(j, f);
-}
-
-/* A limit or a pause holds up whom it is about; the job ends, and whose turn it is shows anew. */
-static void keep_limit(struct job *j, const struct failure *f)
-{
-	struct ca *ca = j->cert->ca;
-	time_t now = clock_wall();
-	time_t until = now + failure_wait(f, 1, 0, hash_text(HASH_START, j->cert->place.site));
-	struct err e;
-
-	switch (f->scope) {
-	case SCOPE_ACCOUNT:
-		limits_drain_account(&ca->limits, until, now);
-		break;
-	case SCOPE_DOMAIN:
-		limits_drain_domain(&ca->limits, f->name, until, now);
-		break;
-	case SCOPE_SET:
-		limits_drain_set(&ca->limits, (const char *const *)j->order.names, j->order.n_names,
-				 until, now);
-		break;
-	case SCOPE_NAME:
-		hold_mentioned(j, f);
-		break;
-	case SCOPE_CERTIFICATE:
-		break;
-	}
-	if (limits_write(&ca->limits, ca->dir, now, &e) < 0)
-		acme_tell(ca->a, ACME_PROBLEM, NULL, "%s: limits: %s", ca->origin, e.text);
-}
-
-void job_doubt_order(struct job *j)
-{
-	if (cert_record(j->cert)->failures >= DOUBTS)
-		order_drop(j->dir);
-}
-
-void job_failed(struct job *j, const struct failure *f)
-{
-	struct failure mine = *f;
-	bool is_limit = f->class == FAILURE_LIMITED || f->class == FAILURE_PAUSED;
-
-	if (is_limit)
-		keep_limit(j, f);
-	else if (f->class == FAILURE_NAMES)
-		hold_all(j, f);
-	if (f->class == FAILURE_NAMES || (is_limit && f->scope == SCOPE_NAME)) {
-		job_names_failed(j);
-		return;
-	}
-	if (f->class == FAILURE_NONE || f->class == FAILURE_TRANSPORT)
-		mine.class = FAILURE_PROTOCOL;
-	job_fail(j, &mine);
-}
-
-void job_refused(struct job *j, const struct reply *r)
-{
-	struct failure f;
-
-	failure_of(r, clock_wall(), &f);
-	if (f.class == FAILURE_LIMITED || f.class == FAILURE_PAUSED || f.class == FAILURE_ACCOUNT) {
-		job_failed(j, &f); /* which says nothing of the order */
-	} else if (hold_by_subproblems(j, r)) {
-		job_names_failed(j);
-	} else {
-		if (*r->problem.type)
-			order_drop(j->dir);
-		else
-			job_doubt_order(j);
-		job_failed(j, &f);
-	}
-}
 
 /* Ordering ------------------------------------------------------------------ */
 
-static struct json *identifiers(const struct job *j)
+static struct json *identifiers(const struct name_range *range)
 {
 	struct json *list = json_new_array();
 
-	for (size_t i = 0; i < j->order.n_names; i++) {
+	for (size_t i = 0; i < range->n; i++) {
 		struct json *one = json_new_object();
 
 		json_put_text(one, "type", "dns");
-		json_put_text(one, "value", j->order.names[i]);
+		json_put_text(one, "value", range->names[i]);
 		json_add(list, one);
 	}
 	return list;
@@ -228,7 +93,7 @@ static void on_order(struct job *j, const struct reply *r)
 	}
 	if (reply_is_bad(r)) {
 		order_drop(j->dir);
-		job_refused(j, r);
+		job_order_refused(j, r);
 		return;
 	}
 	if (!ca_owns(j->cert->ca, r->location)) {
@@ -265,14 +130,14 @@ static void spend(struct job *j, const struct limits_order *order)
  * Limits are asked once more, for other orders were begun since this job's turn came. The record is
  * written without the order's address yet: what cannot be written now could not be after it either.
  */
-static bool is_ready(struct job *j)
+static bool is_ready(struct job *j, const struct name_range *range)
 {
 	struct cert *c = j->cert;
 	struct limits_order order;
 	struct failure f = { .class = FAILURE_LIMITED };
 	struct err e = { 0 };
 
-	if (!cert_may_order(c, (const char *const *)j->order.names, j->order.n_names, &order, &f)) {
+	if (!cert_may_order(c, range->names, range->n, &order, &f)) {
 		job_fail(j, &f);
 		return false;
 	}
@@ -280,30 +145,46 @@ static bool is_ready(struct job *j)
 		job_fail_text(j, FAILURE_HOST, "%s", e.text);
 		return false;
 	}
+	order.replaces &= j->order.replaces;
 	spend(j, &order);
 	return true;
 }
 
-static void order_begin(struct job *j)
+static void order_names(struct job *j, const struct name_range *range,
+			void (*fn)(struct job *j, const struct reply *r))
 {
 	const struct cert *c = j->cert;
-	const struct record *record = cert_record(c);
 	autojson struct json *payload = json_new_object();
 	autofree char *text = NULL;
 
-	if (!is_ready(j))
+	if (!is_ready(j, range))
 		return;
-	j->order.replaces = cert_replaces(c);
-	json_put(payload, "identifiers", identifiers(j));
+	json_put(payload, "identifiers", identifiers(range));
 	if (*c->want.profile)
 		json_put_text(payload, "profile", c->want.profile);
 	if (j->order.replaces)
-		json_put_text(payload, "replaces", record->ari);
+		json_put_text(payload, "replaces", cert_record(c)->ari);
 	text = json_write(payload, false);
 	job_call(j,
 		 &(struct call_spec){
 			 .kind = REQUEST_ORDER, .resource = RESOURCE_NEW_ORDER, .payload = text },
-		 on_order);
+		 fn);
+}
+
+static void order_begin(struct job *j)
+{
+	j->order.replaces = cert_replaces(j->cert);
+	order_names(j,
+		    &(struct name_range){ (const char *const *)j->order.names, j->order.n_names },
+		    on_order);
+}
+
+/* It is not gone on with: only whether the CA takes it is asked for. */
+void job_probe(struct job *j, const struct name_range *range,
+	       void (*fn)(struct job *j, const struct reply *r))
+{
+	j->order.replaces = false;
+	order_names(j, range, fn);
 }
 
 /* The key ------------------------------------------------------------------- */
