@@ -95,6 +95,8 @@ int store_list(struct store *s, struct table *ret_names, struct err *e);
 /* When to renew: two thirds of the lifetime, moved by a stable hash of the name. */
 time_t certificate_renew_at(const struct certificate *c, const char *name);
 
+/* The internal CA's certificate is in date. */
+bool store_ca_is_valid(struct store *s, time_t now);
 /* The path of the internal CA's certificate; made if need be. Owned by the store. NULL: there is none. */
 const char *store_ca_file(struct store *s);
 

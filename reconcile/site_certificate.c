@@ -55,11 +55,14 @@ static void wait_for(struct site_certificate *ret, const char *reason, const cha
 	snprintf(ret->text, sizeof ret->text, "%s", text);
 }
 
+/* Browsers refuse what an authority issued that is not valid itself. */
 static void look_internal(const struct look *l, struct site_certificate *ret)
 {
-	ret->wanted = ret->trusted = ret->installed && l->live.internal;
+	bool is_ours = l->live.internal && store_ca_is_valid(l->store, l->now);
+
+	ret->wanted = ret->trusted = ret->installed && is_ours;
 	find_age(l, ret);
-	if (!ret->differs && !l->live.internal)
+	if (!ret->differs && !is_ours)
 		ret->differs = "issuer";
 	if (!ret->wanted)
 		wait_for(ret, "Pending", "the internal CA has not issued it yet");

@@ -156,7 +156,7 @@ static int check_authority(X509 *x, const struct key *k, struct err *e)
 	if (X509_check_ca(x) != 1 || !X509_get0_subject_key_id(x))
 		return err_set(e, EBADMSG, "not the certificate of a CA");
 	if (!key_is_of(k, x))
-		return err_set(e, EBADMSG, "the certificate is not that of the key");
+		return err_set(e, EBADMSG, "not the certificate of ca.key");
 	return 0;
 }
 
@@ -185,6 +185,14 @@ void authority_close(struct authority *a)
 	key_free(a->key);
 	X509_free(a->certificate);
 	free(a);
+}
+
+time_t authority_begins(const struct authority *a)
+{
+	time_t begin;
+
+	(void)openssl_time(X509_get0_notBefore(a->certificate), &begin);
+	return begin;
 }
 
 time_t authority_ends(const struct authority *a)

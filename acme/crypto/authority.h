@@ -16,6 +16,7 @@ int authority_certify(struct key *k, time_t not_before, time_t not_after, struct
 /* Takes k in any case. -EBADMSG: no certificate of a CA, or of another key. */
 int authority_open(struct pem certificate, struct key *k, struct authority **ret, struct err *e);
 void authority_close(struct authority *a);
+time_t authority_begins(const struct authority *a);
 time_t authority_ends(const struct authority *a);
 
 struct issue {

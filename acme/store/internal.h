@@ -6,8 +6,14 @@
 
 #include "acme/crypto/authority.h"
 
-/* Opens state_dir/ca (state: a descriptor of state_dir), makes what is missing if may_make. -ENOENT: there is none. */
+/*
+ * Opens state_dir/ca (state: a descriptor of state_dir). If may_make, what is missing, damaged or due is
+ * made anew. -ENOENT: there is none.
+ */
 int internal_open(int state, bool may_make, time_t now, struct authority **ret, struct err *e);
+
+/* It is not valid at `now`, or not for long: it is to be opened again, to be made anew. */
+bool internal_is_due(const struct authority *a, time_t now);
 
 /* A certificate for these names and this key: 90 days, or as long as the CA lives. */
 int internal_issue(const struct authority *a, const struct key *k, const char *const *names,

@@ -109,17 +109,27 @@ void store_close(struct store *s)
 
 int store_authority(struct store *s, bool may_make, time_t now, struct err *e)
 {
-	if (s->authority)
+	struct authority *a = NULL;
+	int r;
+
+	may_make = may_make && s->writable;
+	if (s->authority && !(may_make && internal_is_due(s->authority, now)))
 		return 0;
 	if (s->state < 0)
-		return err_set(e, ENOENT, "no internal CA");
+		return err_set(e, ENOENT, "there is no internal CA");
+	r = internal_open(s->state, may_make, now, &a, e);
+	if (r < 0)
+		return r;
+	authority_close(s->authority);
+	s->authority = a;
+	seen_clear(&s->seen); /* who issued what was not known before */
+	return 0;
+}
 
-	int r = internal_open(s->state, may_make && s->writable, now, &s->authority, e);
-
-	/* Who issued what could not be told before. */
-	if (r == 0)
-		seen_clear(&s->seen);
-	return r;
+bool store_ca_is_valid(struct store *s, time_t now)
+{
+	return store_authority(s, false, now, NULL) == 0 && now >= authority_begins(s->authority) &&
+	       now < authority_ends(s->authority);
 }
 
 const char *store_ca_file(struct store *s)

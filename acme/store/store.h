@@ -16,7 +16,7 @@ struct store {
 	struct table records; /* place → struct record (record.h) */
 };
 
-/* The internal CA, made if need be and allowed. -ENOENT: there is none. */
+/* The internal CA, made, or made anew, if need be and allowed. -ENOENT: there is none. */
 int store_authority(struct store *s, bool may_make, time_t now, struct err *e);
 
 /* Where a site's certificates lie, below certs: "alice/alice.example.org". */

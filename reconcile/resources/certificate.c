@@ -15,7 +15,7 @@
 #include "reconcile/site_certificate.h"
 
 struct state {
-	time_t next;       /* the earliest renewal seen; 0: none */
+	time_t next;       /* the earliest renewal or end seen; 0: none */
 	struct table seen; /* webspace → struct seen */
 };
 
@@ -59,10 +59,19 @@ static void certificate_desire(struct world *w, void *state, const struct webspa
 	}
 }
 
-static void remember_renewal(struct state *s, const struct site_certificate *c)
+static void look_at(struct state *s, time_t at)
 {
-	if (c->renew_at && !c->differs && (!s->next || c->renew_at < s->next))
-		s->next = c->renew_at;
+	if (!s->next || at < s->next)
+		s->next = at;
+}
+
+/* When it is due; and when it ends, whoever renews it, for it is not ready from then on. */
+static void remember_times(struct state *s, const struct site_certificate *c, time_t now)
+{
+	if (c->renew_at && !c->differs)
+		look_at(s, c->renew_at);
+	if (c->not_after > now)
+		look_at(s, c->not_after);
 }
 
 static enum certificate_source source_of(const struct site *site, const struct site_certificate *c)
@@ -140,7 +149,7 @@ static void certificate_observe(struct world *w, void *state, const struct websp
 	struct site_certificate c;
 
 	site_certificate_look(w->store, w->host, webspace, site, w->wall, &c);
-	remember_renewal(state, &c);
+	remember_times(state, &c, w->wall);
 	remember_served(state, webspace, site, &c);
 	ret->what = c.differs;
 	if (c.differs) {

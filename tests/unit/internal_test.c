@@ -1,4 +1,4 @@
-/* The internal CA: made once, completed after a crash, never silently replaced. */
+/* The internal CA: made once, completed after a crash, made anew when it is damaged or due, with its key where there is one. */
 #include "acme/store/internal.h"
 
 #include <errno.h>
@@ -105,55 +105,55 @@ static void a_key_without_certificate_is_completed(void **state)
 	assert_string_equal(before, after);
 }
 
-static void what_is_broken_is_refused_and_left_as_it_is(void **state)
+static void what_is_damaged_is_made_anew_and_set_aside_by_who_may(void **state)
 {
 	static const struct {
 		const char *file, *text, *says;
+		bool keeps_key;
 	} cases[] = {
-		{ "ca/ca.key", "", "ca.key is no private key" },
-		{ "ca/ca.key", "garbage", "ca.key is no private key" },
-		{ "ca/ca.key", NULL, "ca.key is missing" },
-		{ "ca/ca.pem", "", "not a certificate" },
-		{ "ca/ca.pem", "garbage", "not a certificate" },
+		{ "ca/ca.key", "", "ca/ca.key: not a private key", false },
+		{ "ca/ca.key", "garbage", "ca/ca.key: not a private key", false },
+		{ "ca/ca.pem", "", "ca/ca.pem: not a certificate", true },
+		{ "ca/ca.pem", "garbage", "ca/ca.pem: not a certificate", true },
 	};
 
 	(void)state;
 	assert_int_equal(opened(true, NOW, NULL), 0);
 	for (size_t i = 0; i < ELEMENTS(cases); i++) {
-		autofree char *good = text_of(cases[i].file);
+		autofree char *key = text_of("ca/ca.key"), *after = NULL, *left = NULL;
+		char aside[40];
 		struct err e = { 0 };
 
-		if (cases[i].text)
-			put(cases[i].file, cases[i].text);
-		else
-			unlink(cases[i].file);
-		assert_int_equal(opened(true, NOW, &e), -EBADMSG);
-		if (!strstr(e.text, cases[i].says) || !strstr(e.text, "aside"))
+		put(cases[i].file, cases[i].text);
+		assert_int_equal(opened(false, NOW, &e), -EBADMSG);
+		if (!strstr(e.text, cases[i].says))
 			fail_msg("%s", e.text);
-		if (cases[i].text) {
-			autofree char *left = text_of(cases[i].file);
-
-			assert_string_equal(left, cases[i].text);
-		}
-		put(cases[i].file, good);
+		assert_int_equal(opened(true, NOW, NULL), 0);
+		assert_int_equal(opened(false, NOW, NULL), 0);
+		after = text_of("ca/ca.key");
+		assert_int_equal(strcmp(key, after) == 0, cases[i].keeps_key);
+		snprintf(aside, sizeof aside, "%s.damaged.%d", cases[i].file, (int)i + 1);
+		left = text_of(aside);
+		assert_string_equal(left, cases[i].text);
 	}
-	assert_int_equal(opened(true, NOW, NULL), 0);
 }
 
-static void another_keys_certificate_is_refused(void **state)
+static void a_certificate_without_its_key_is_set_aside(void **state)
 {
-	autofree char *old = NULL;
-	struct err e = { 0 };
+	autofree char *old = NULL, *left = NULL;
 
 	(void)state;
 	assert_int_equal(opened(true, NOW, NULL), 0);
 	old = text_of("ca/ca.pem");
-	unlink("ca/ca.pem");
 	unlink("ca/ca.key");
+	assert_int_equal(opened(false, NOW, NULL), -ENOENT);
 	assert_int_equal(opened(true, NOW, NULL), 0);
+	left = text_of("ca/ca.pem.damaged.1");
+	assert_string_equal(left, old);
 	put("ca/ca.pem", old);
-	assert_int_equal(opened(true, NOW, &e), -EBADMSG);
-	assert_non_null(strstr(e.text, "not that of the key"));
+	assert_int_equal(opened(false, NOW, NULL), -EBADMSG);
+	assert_int_equal(opened(true, NOW, NULL), 0);
+	assert_int_equal(access("ca/ca.pem.damaged.2", F_OK), 0);
 }
 
 static void before_it_ends_its_certificate_is_made_anew_from_the_same_key(void **state)
@@ -164,10 +164,27 @@ static void before_it_ends_its_certificate_is_made_anew_from_the_same_key(void *
 	assert_int_equal(opened(true, NOW, NULL), 0);
 	key = text_of("ca/ca.key");
 	before = text_of("ca/ca.pem");
-	assert_int_equal(opened(true, NOW + 3600 * DAY, NULL), 0);
+	assert_int_equal(opened(true, NOW + 3284 * DAY, NULL), 0);
+	same = text_of("ca/ca.pem");
+	assert_string_equal(before, same);
+	free(take_ptr(same));
+	assert_int_equal(opened(true, NOW + 3286 * DAY, NULL), 0);
 	same = text_of("ca/ca.key");
 	after = text_of("ca/ca.pem");
 	assert_string_equal(key, same);
+	assert_string_not_equal(before, after);
+}
+
+static void one_that_is_not_valid_yet_is_made_anew(void **state)
+{
+	autofree char *before = NULL, *after = NULL;
+
+	(void)state;
+	assert_int_equal(opened(true, NOW + 9000 * DAY, NULL), 0);
+	before = text_of("ca/ca.pem");
+	assert_int_equal(opened(false, NOW, NULL), 0);
+	assert_int_equal(opened(true, NOW, NULL), 0);
+	after = text_of("ca/ca.pem");
 	assert_string_not_equal(before, after);
 }
 
@@ -206,9 +223,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_place(it_is_made_at_first_use_and_stays),
 		with_place(a_key_without_certificate_is_completed),
-		with_place(what_is_broken_is_refused_and_left_as_it_is),
-		with_place(another_keys_certificate_is_refused),
+		with_place(what_is_damaged_is_made_anew_and_set_aside_by_who_may),
+		with_place(a_certificate_without_its_key_is_set_aside),
 		with_place(before_it_ends_its_certificate_is_made_anew_from_the_same_key),
+		with_place(one_that_is_not_valid_yet_is_made_anew),
 		with_place(a_leaf_lives_ninety_days_and_no_longer_than_its_ca),
 	};
 
