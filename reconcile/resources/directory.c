@@ -134,7 +134,8 @@ static void add_gone(struct world *w, const char *name, const char *kind,
 
 /*
  * The record is read once for each desired state, not once a minute: only we
- * write it, and what we note later is wanted.
+ * write it, and what we note later is wanted. Whatever is in excess unsettles
+ * also the state of before, which may come back next.
  */
 static void add_all_gone(struct world *w, struct directories *d, const struct webspace *webspace,
 			 const struct place *places, size_t n, struct item_list *ret)
@@ -144,6 +145,7 @@ static void add_all_gone(struct world *w, struct directories *d, const struct we
 
 	if (table_get(&d->settled, webspace->name) == mark)
 		return;
+	(void)table_take(&d->settled, webspace->name);
 	add_gone(w, webspace->name, MADE_MOUNTPOINT, places, n, ret);
 	add_gone(w, webspace->name, MADE_DIR, places, n, ret);
 	if (ret->count == before)

@@ -64,6 +64,12 @@ static mode_t wanted_type(const struct place *place)
 	return S_ISDIR(st.st_mode) ? S_IFDIR : S_IFREG;
 }
 
+/* A directory of ours that held other binds, and becomes the place of one. */
+static bool was_dir(const struct sight *s)
+{
+	return s->place->bind && ownership_has(s->w, s->home->name, MADE_DIR, s->place->path);
+}
+
 /* Only the type matters; if something is mounted, which is for the mount to judge, then that one's. */
 void jail_place_mountpoint_observe(const struct sight *s, struct finding *f)
 {
@@ -77,7 +83,7 @@ void jail_place_mountpoint_observe(const struct sight *s, struct finding *f)
 		place_found_error(s, f, -errno, "a mount point");
 		return;
 	}
-	if ((wanted == S_IFDIR) == S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode))
+	if ((wanted == S_IFDIR) == S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode) && !was_dir(s))
 		return;
 	if (!S_ISLNK(st.st_mode) && !is_made_by_us(s)) {
 		place_found_wrong_type(s, f, "a mount point");
@@ -86,7 +92,8 @@ void jail_place_mountpoint_observe(const struct sight *s, struct finding *f)
 	f->state = OBSERVED_DIFFERS;
 	f->what = "type";
 	snprintf(f->old_value, sizeof f->old_value, "%s", place_type_name(st.st_mode));
-	snprintf(f->new_value, sizeof f->new_value, "%s", place_type_name(wanted));
+	snprintf(f->new_value, sizeof f->new_value, "%s",
+		 was_dir(s) ? "a mount point" : place_type_name(wanted));
 }
 
 int jail_place_mountpoint_apply(const struct sight *s, struct err *e)
@@ -95,15 +102,17 @@ int jail_place_mountpoint_apply(const struct sight *s, struct err *e)
 	int fd, r = 0;
 
 	if (is_made_by_us(s))
-		r = unmake_place(s->home, s->w, path, e);
+		r = unmake_or_leave(s->home, s->w, path, e);
 	if (r >= 0)
 		r = unmake_link(s->parent, s->leaf, e);
 	if (r >= 0 && s->place->bind)
 		r = ownership_note(s->w, name, MADE_MOUNTPOINT, path, e);
 	if (r < 0)
 		return r;
-	if (wanted_type(s->place) == S_IFDIR)
-		return mkdirat(s->parent, s->leaf, 0700) < 0 ? err_sys(e, "mkdir") : 0;
+	if (wanted_type(s->place) == S_IFDIR) /* what was left is mounted over */
+		return mkdirat(s->parent, s->leaf, 0700) < 0 && errno != EEXIST
+			       ? err_sys(e, "mkdir")
+			       : 0;
 	fd = openat(s->parent, s->leaf, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	return fd < 0 ? err_sys(e, "make the mount point") : close(fd);
 }
@@ -122,14 +131,7 @@ void jail_place_gone_observe(const struct sight *s, struct finding *f)
 	snprintf(f->new_value, sizeof f->new_value, "gone");
 }
 
-/* With content of somebody else's it is no longer ours. */
 int jail_place_gone_apply(const struct sight *s, struct err *e)
 {
-	const char *name = s->home->name, *path = s->place->path;
-	int r = unmake_place(s->home, s->w, path, e);
-
-	if (r != -ENOTEMPTY)
-		return r;
-	r = ownership_forget(s->w, name, MADE_DIR, path, e);
-	return r < 0 ? r : ownership_forget(s->w, name, MADE_MOUNTPOINT, path, e);
+	return unmake_or_leave(s->home, s->w, s->place->path, e);
 }

@@ -180,8 +180,22 @@ static void dir_observe_open(const struct sight *s, int fd, struct finding *f)
 	}
 }
 
+/* What a jail of before had there, a link into the base or the place of a bind. NULL: neither. */
+static const char *found_of_before(const struct sight *s)
+{
+	struct stat st;
+
+	if (!s->place->in_jail || fstatat(s->parent, s->leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return NULL;
+	if (S_ISLNK(st.st_mode))
+		return "a link";
+	return ownership_has(s->w, s->home->name, MADE_MOUNTPOINT, s->place->path) ? "a mount point"
+										   : NULL;
+}
+
 static void dir_observe(const struct sight *s, struct finding *f)
 {
+	const char *before = found_of_before(s);
 	bool is_home = strcmp(s->place->path, ".") == 0;
 	int flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
 	struct stat st;
@@ -192,19 +206,19 @@ static void dir_observe(const struct sight *s, struct finding *f)
 			f->state = OBSERVED_IN_SYNC;
 		return;
 	}
+	if (before) {
+		f->state = OBSERVED_DIFFERS;
+		f->what = "type";
+		snprintf(f->old_value, sizeof f->old_value, "%s", before);
+		snprintf(f->new_value, sizeof f->new_value, "a directory");
+		return;
+	}
 	/* A webspace may have a file system of its own, below it nothing may. */
 	fd = is_home ? path_open(s->parent, s->leaf, flags, NULL)
 		     : path_open_same_mount(s->parent, s->leaf, flags, NULL);
 	if (fd >= 0) {
 		dir_observe_open(s, fd, f);
 		home_keep(s->home, s->place->path, fd);
-	} else if (s->place->in_jail &&
-		   fstatat(s->parent, s->leaf, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		   S_ISLNK(st.st_mode)) {
-		f->state = OBSERVED_DIFFERS;
-		f->what = "type";
-		snprintf(f->old_value, sizeof f->old_value, "a link");
-		snprintf(f->new_value, sizeof f->new_value, "a directory");
 	} else {
 		place_found_error(s, f, fd, "a directory");
 	}
@@ -220,16 +234,23 @@ static int write_rights(const struct sight *s, int flags, struct err *e)
 	return fd < 0 ? fd : acl_write(fd, &want, e);
 }
 
+static int make_way_for_dir(const struct sight *s, struct err *e)
+{
+	const char *name = s->home->name, *path = s->place->path;
+	int r = 0;
+
+	if (ownership_has(s->w, name, MADE_MOUNTPOINT, path))
+		r = unmake_or_leave(s->home, s->w, path, e);
+	if (r >= 0)
+		r = ownership_note(s->w, name, MADE_DIR, path, e);
+	return r < 0 ? r : unmake_link(s->parent, s->leaf, e);
+}
+
 /* Nobody can enter the new directory before it has all its rights. */
 static int dir_apply(const struct sight *s, struct err *e)
 {
-	int r = 0;
+	int r = s->place->in_jail ? make_way_for_dir(s, e) : 0;
 
-	if (s->place->in_jail) {
-		r = ownership_note(s->w, s->home->name, MADE_DIR, s->place->path, e);
-		if (r >= 0)
-			r = unmake_link(s->parent, s->leaf, e);
-	}
 	if (r < 0)
 		return r;
 	if (mkdirat(s->parent, s->leaf, 0) < 0 && errno != EEXIST)

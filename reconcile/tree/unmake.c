@@ -130,3 +130,15 @@ int unmake_place(struct home *h, struct world *w, const char *path, struct err *
 	r = ownership_forget(w, h->name, is_mountpoint ? MADE_MOUNTPOINT : MADE_DIR, path, e);
 	return r < 0 ? r : 0;
 }
+
+int unmake_or_leave(struct home *h, struct world *w, const char *path, struct err *e)
+{
+	static const char *const kinds[] = { MADE_MOUNTPOINT, MADE_DIR };
+	int r = unmake_place(h, w, path, e);
+
+	if (r == -ENOTEMPTY)
+		r = 0;
+	for (size_t i = 0; i < ELEMENTS(kinds) && r >= 0; i++)
+		r = ownership_forget(w, h->name, kinds[i], path, e);
+	return r < 0 ? r : 0;
+}

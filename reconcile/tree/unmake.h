@@ -27,3 +27,9 @@ int unmake_mounts(struct home *h, struct world *w, const char *path, struct err 
  * record. Gone already is success; -EEXIST: it is not ours; -ENOTEMPTY.
  */
 int unmake_place(struct home *h, struct world *w, const char *path, struct err *e);
+
+/*
+ * The same to make way for a place of another kind, or for none: what holds others'
+ * content stays, uncovered and no longer ours. The record is gone either way.
+ */
+int unmake_or_leave(struct home *h, struct world *w, const char *path, struct err *e);
