@@ -20,6 +20,7 @@
 
 #include "agent/base/own.h"
 #include "agent/model/php_settings.h"
+#include "agent/model/php_value.h"
 #include "renderers/php_variables.h"
 #include "renderers/renderers.h"
 #include "renderers/template.h"
@@ -55,13 +56,19 @@ static const char *text_or_null(const char *text)
 	return *text ? text : NULL;
 }
 
-/* php-fpm would take a value with a dollar sign in front from its own environment. */
+/*
+ * php-fpm takes a value with a dollar sign in front from its own environment, and
+ * no empty one: but what a variable without a name has is empty.
+ */
 static int check_env(const struct text_pair *pair, struct err *e)
 {
-	if (*pair->value == '$')
-		return err_set(e, EINVAL, "env %s begins with a dollar sign", pair->key);
+	if (*pair->value == '$' || strstr(pair->value, "$pool"))
+		return err_set(e, EINVAL, "env %s: php-fpm reads a dollar sign there as its own",
+			       pair->key);
 	return 1;
 }
+
+#define EMPTY_ENV "$"
 
 /* A setting that this PHP no longer has is left out; one that reaches other pools is refused. */
 static int check_setting(const char *key, const char *version, struct err *e)
@@ -74,16 +81,19 @@ static int check_setting(const char *key, const char *version, struct err *e)
 static int add_pairs(const char *kind, const struct pair_list *list, const char *version,
 		     struct buf *ret, struct err *e)
 {
+	autoarena struct arena a = { 0 };
 	bool env = strcmp(kind, "env") == 0;
 	size_t i;
 	int r;
 
 	for (i = 0; i < list->count; i++) {
 		const struct text_pair *pair = &list->items[i];
+		const char *text =
+			env ? pair->value : php_value_for(pair->key, pair->value, version, &a);
 		const struct value values[] = {
 			{ "KIND", quote_word, kind },
 			{ "KEY", quote_word, pair->key },
-			{ "VALUE", quote_ini, pair->value },
+			{ "VALUE", quote_ini, env && !*text ? EMPTY_ENV : text },
 		};
 
 		r = env ? check_env(pair, e) : check_setting(pair->key, version, e);

@@ -84,6 +84,7 @@ struct host {
 	/* The text of `defaults`, as parsed options; load.c lays it under every webspace. */
 	const struct webspace *defaults;
 	const struct site *default_site;
+	const struct setting *said; /* `defaults` as it is written, for follow.c; NULL: none */
 
 	/* Looked up by host_resolve, not configured. */
 	uid_t web_uid;

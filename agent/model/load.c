@@ -22,6 +22,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/model/fill.h"
+#include "agent/model/follow.h"
 #include "agent/model/names.h"
 #include "agent/model/rules.h"
 #include "agent/model/traps.h"
@@ -230,6 +231,25 @@ static void fill_host(struct host *h, const struct setting *root, struct problem
 		fill_defaults(&f, h, w, site, defaults);
 	h->defaults = w;
 	h->default_site = site;
+	h->said = defaults;
+}
+
+/* What `defaults` alone would make of a webspace whose file is empty. */
+static void check_defaults(const struct host *h, struct problems *p)
+{
+	autoarena struct arena temporary = { 0 };
+	struct webspace w = *h->defaults;
+
+	if (!h->said)
+		return;
+	w.name = "";
+	w.sites = h->default_site;
+	w.n_sites = 1;
+	follow(&(struct said){ .defaults = h->said }, &temporary, &w);
+	rules_defaults(
+		&(struct rules){
+			.file = h->file, .root = h->said, .shown = "defaults.", .problems = p },
+		h, &w);
 }
 
 static void name_host_itself(struct host *h)
@@ -264,7 +284,6 @@ static int read_host(const char *path, bool missing_ok, char **ret_text, size_t 
 
 int load_host(const char *path, bool missing_ok, struct host **ret, struct problems *p)
 {
-	autoarena struct arena temporary = { 0 };
 	autofree char *text = NULL;
 	size_t len = 0, before = p->count;
 	struct setting root;
@@ -276,10 +295,15 @@ int load_host(const char *path, bool missing_ok, struct host **ret, struct probl
 	h->web_uid = (uid_t)-1;
 	h->web_gid = (gid_t)-1;
 	h->file = arena_dup(&h->arena, path ? path : "presets");
-	if (parse(h->file, text ? text : "", len, &temporary, &root, p)) {
+	if (parse(h->file, text ? text : "", len, &h->arena, &root, p)) {
 		fill_host(h, &root, p);
 		name_host_itself(h);
-		rules_host(&(struct rules){ .file = h->file, .root = &root, .problems = p }, h);
+		rules_host(
+			&(struct rules){
+				.file = h->file, .root = &root, .shown = "", .problems = p },
+			h);
+		if (p->count == before)
+			check_defaults(h, p);
 	}
 	if (p->count > before) {
 		host_free(h);
@@ -350,48 +374,32 @@ static void name_site(const struct fill *f, const struct host *h, const struct w
 		s->names = (struct text_list){ .items = name, .count = 1 };
 }
 
-/* Each site gets its names; one that has none is not there. */
-static void finish_sites(const struct fill *f, const struct host *h, struct webspace *w)
+/* Each site gets its names. */
+static void name_sites(const struct fill *f, const struct host *h, struct webspace *w)
 {
 	struct load_sites *ls = f->data;
 	struct site *sites = (struct site *)w->sites; /* not yet published */
-	size_t kept = 0;
 
 	if (!ls->given) {
 		sites = arena_new(f->arena, sizeof(*sites));
 		*sites = *h->default_site;
+		w->sites = sites;
 		w->n_sites = 1;
 	}
-	for (size_t i = 0; i < w->n_sites; i++) {
+	for (size_t i = 0; i < w->n_sites; i++)
 		name_site(f, h, w, &sites[i]);
+}
+
+/* One that has no name is not there. Until now places were those of the file. */
+static void drop_nameless_sites(struct webspace *w)
+{
+	struct site *sites = (struct site *)w->sites;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < w->n_sites; i++)
 		if (sites[i].names.count > 0)
 			sites[kept++] = sites[i];
-	}
-	w->sites = sites;
 	w->n_sites = kept;
-}
-
-static unsigned least(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
-}
-
-static unsigned most(unsigned a, unsigned b)
-{
-	return a > b ? a : b;
-}
-
-/* Numbers of pm = "dynamic" that are not given follow from those that are. */
-static void derive_pm(struct php_settings *php)
-{
-	unsigned *min = &php->min_spare_servers, *max = &php->max_spare_servers;
-
-	if (*min == 0)
-		*min = *max ? least(1, *max) : 1;
-	if (*max == 0)
-		*max = most(least(3, php->max_children), most(*min, php->start_servers));
-	if (php->start_servers == 0)
-		php->start_servers = *min + (*max > *min ? (*max - *min) / 2 : 0);
 }
 
 static void fill_webspace(const struct host *h, struct webspace *w, const struct setting *root,
@@ -409,11 +417,14 @@ static void fill_webspace(const struct host *h, struct webspace *w, const struct
 	size_t before = p->count;
 
 	fill_group(&f, "", root);
-	finish_sites(&f, h, w);
-	derive_pm(&w->php);
+	name_sites(&f, h, w);
+	follow(&(struct said){ .file = root, .defaults = h->said }, f.arena, w);
 	if (p->count == before)
-		rules_webspace(&(struct rules){ .file = w->file, .root = root, .problems = p }, h,
-			       w);
+		rules_webspace(
+			&(struct rules){
+				.file = w->file, .root = root, .shown = "", .problems = p },
+			h, w);
+	drop_nameless_sites(w);
 	w->fingerprint = webspace_fingerprint(w);
 }
 

@@ -230,7 +230,7 @@ static void begin_sample(enum option_scope scope, struct buf *b)
 static struct json *option_json(const struct option *o)
 {
 	struct json *j = json_new_object();
-	struct json *words = o->words ? json_new_array() : NULL;
+	struct json *words = o->kind == &kind_word ? json_new_array() : NULL;
 
 	json_put_text(j, "key", o->path);
 	json_put_text(j, "scope", option_scope_names[o->scope]);

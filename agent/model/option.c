@@ -284,7 +284,7 @@ static int pair_add(struct pairs *p, const char *key, const struct setting *s, s
 	int r;
 
 	if (s->type == SETTING_BOOL)
-		value = s->number ? "On" : "Off";
+		value = p->option->words[s->number];
 	else if (s->type == SETTING_NUMBER)
 		value = arena_printf(p->arena, "%lld", s->number);
 	else if (s->type != SETTING_TEXT)
@@ -403,7 +403,7 @@ bool option_is_group(enum option_scope scope, const char *path)
 #define NEAR_MAX 48
 
 /* Levenshtein's distance, row by row. */
-static size_t distance(const char *a, const char *b)
+size_t option_distance(const char *a, const char *b)
 {
 	size_t row[NEAR_MAX + 1], n = strlen(b);
 
@@ -446,7 +446,7 @@ const char *option_nearest(enum option_scope scope, const char *path)
 		if (options[i].scope != scope)
 			continue;
 
-		size_t d = distance(path, options[i].path);
+		size_t d = option_distance(path, options[i].path);
 
 		if (strcmp(last_part(options[i].path), last_part(path)) == 0 && d > 1)
 			d = 1;

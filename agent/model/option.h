@@ -48,11 +48,12 @@ struct option {
 	size_t offset; /* of the field in the scope's struct; OPTION_NOWHERE: read and dropped */
 	const char *preset; /* as in a file; NULL: nothing to preset */
 	const char *meaning;
-	const char *sample;       /* another value worth showing; NULL: the preset will do */
-	long long min, max;       /* numbers, sizes, durations */
-	long long step;           /* … in steps from min; 0: every one */
-	const char *const *words; /* of kind_word, in the order of the enum; NULL-ended */
-	value_check *check;       /* of a text or of each element */
+	const char *sample; /* another value worth showing; NULL: the preset will do */
+	long long min, max; /* numbers, sizes, durations */
+	long long step;     /* … in steps from min; 0: every one */
+	const char *const *
+		words; /* of kind_word, in the order of the enum; NULL-ended. Of pairs: false, true */
+	value_check *check; /* of a text or of each element */
 	pair_check *check_pair;
 	const char *form; /* of a text or element, for manuals: "host name" */
 };
@@ -66,6 +67,9 @@ const struct option *option_find(enum option_scope scope, const char *path);
 bool option_is_group(enum option_scope scope, const char *path);
 /* The key that was probably meant, or NULL. */
 const char *option_nearest(enum option_scope scope, const char *path);
+
+/* How many letters differ; b has at most 48. */
+size_t option_distance(const char *a, const char *b);
 
 /* Sets the option's field in the scope's struct. Everything it needs is copied into the arena. */
 int option_parse(const struct option *o, const struct setting *s, struct arena *a, void *target,

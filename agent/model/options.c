@@ -44,6 +44,8 @@ static const char *const scopes[] = { "site", "webspace", NULL };
 static const char *const states[] = { "enabled", "suspended", "disabled", NULL };
 static const char *const pms[] = { "static", "dynamic", "ondemand", NULL };
 static const char *const masters[] = { "shared", "dedicated", NULL };
+static const char *const switches[] = { "0", "1", NULL };
+static const char *const truths[] = { "false", "true", NULL };
 static const char *const site_types[] = { "static", "php", NULL };
 
 /* clang-format off */
@@ -284,13 +286,13 @@ const struct option options[] = {
 	{ PHP(session_gc_divisor, number), .preset = "1000", .min = 1, .max = 1000000,
 	  .meaning = "Old sessions are collected once in that many session starts." },
 	{ PHP(values, pairs), .preset = "{ }", .sample = "{ date = { timezone = \"Europe/Berlin\"; }; }",
-	  .check_pair = value_pair_php, .form = "settings of php.ini",
+	  .check_pair = value_pair_php, .words = switches, .form = "settings of php.ini",
 	  .meaning = "Further settings of php.ini, which scripts cannot change. A dotted name is written as groups." },
 	{ PHP(user_values, pairs), .preset = "{ }", .sample = "{ session = { name = \"SID\"; }; }",
-	  .check_pair = value_pair_php, .form = "settings of php.ini",
+	  .check_pair = value_pair_php, .words = switches, .form = "settings of php.ini",
 	  .meaning = "Further settings of php.ini, which scripts may change." },
 	{ PHP(env, pairs), .preset = "{ }", .sample = "{ APP_ENV = \"production\"; }",
-	  .check_pair = value_pair_env, .form = "variables",
+	  .check_pair = value_pair_env, .words = truths, .form = "variables",
 	  .meaning = "Environment variables of the pool." },
 	{ PHP(clear_env, flag), .preset = "true", .meaning = "Keep the master's own environment from scripts." },
 	{ PHP(limit_extensions, list), .preset = "[\".php\"]", .check = value_extension, .form = "extension",

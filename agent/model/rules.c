@@ -4,15 +4,30 @@
  */
 #include "agent/model/rules.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/base/own.h"
 #include "agent/model/fill.h"
 
-static void broken(const struct rules *r, const char *key, const char *what)
+void rule_broken(const struct rules *r, const char *key, const char *format, ...)
 {
-	problems_add(r->problems, r->file, setting_line(r->root, key), key, "%s", what);
+	autoarena struct arena temporary = { 0 };
+	const char *shown = arena_printf(&temporary, "%s%s", r->shown, key);
+	char text[300];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	problems_add(r->problems, r->file, setting_line(r->root, key), shown, "%s", text);
+}
+
+/* Two keys that do not fit: the problem is at the one that the file has. */
+static const char *said_one(const struct rules *r, const char *key, const char *other)
+{
+	return setting_is_there(r->root, key) ? key : other;
 }
 
 /* Is the path at or below the other? Both without trailing slash. */
@@ -39,9 +54,12 @@ static void check_ids(const struct rules *r, const struct host *h)
 	unsigned min = h->accounts.uid_min, max = h->accounts.uid_max;
 
 	if (min > max)
-		broken(r, "accounts.uid_max", "less than accounts.uid_min");
+		rule_broken(r, said_one(r, "accounts.uid_max", "accounts.uid_min"),
+			    "accounts.uid_max (%u) is less than accounts.uid_min (%u): set both",
+			    max, min);
 	else if (min <= ID_16_BIT && max >= ID_NOBODY)
-		broken(r, "accounts.uid_max", "the range holds 65534 or 65535, which mean nobody");
+		rule_broken(r, said_one(r, "accounts.uid_max", "accounts.uid_min"),
+			    "the range holds 65534 or 65535, which mean nobody");
 }
 
 /* the host ------------------------------------------------------------- */
@@ -60,17 +78,19 @@ static void check_listeners(const struct rules *r, const struct host *h)
 	const struct text_list *http = &h->nginx.http, *https = &h->nginx.https;
 
 	if (http->count == 0)
-		broken(r, "nginx.http", "there is no address: ACME and redirects need HTTP");
+		rule_broken(r, "nginx.http", "there is no address: ACME and redirects need HTTP");
 	if (has_twice(http))
-		broken(r, "nginx.http", "has an address twice");
+		rule_broken(r, "nginx.http", "has an address twice");
 	if (has_twice(https))
-		broken(r, "nginx.https", "has an address twice");
+		rule_broken(r, "nginx.https", "has an address twice");
 	for (size_t i = 0; i < http->count; i++)
 		for (size_t j = 0; j < https->count; j++)
 			if (strcmp(http->items[i], https->items[j]) == 0)
-				broken(r, "nginx.https", "has an address that nginx.http has too");
+				rule_broken(r, said_one(r, "nginx.https", "nginx.http"),
+					    "%s is in nginx.http and in nginx.https",
+					    http->items[i]);
 	if (h->nginx.tls_protocols.count == 0)
-		broken(r, "nginx.tls_protocols", "there is no protocol");
+		rule_broken(r, "nginx.tls_protocols", "there is no protocol");
 }
 
 static void check_places(const struct rules *r, const struct host *h)
@@ -85,15 +105,17 @@ static void check_places(const struct rules *r, const struct host *h)
 
 	for (size_t i = 0; i < ELEMENTS(places); i++) {
 		if (strcmp(places[i].path, "/") == 0)
-			broken(r, places[i].key, "the root of the host is no place for this");
+			rule_broken(r, places[i].key, "the root of the host is no place for this");
 		for (size_t j = 0; j < ELEMENTS(places); j++)
 			if (i != j && strcmp(places[j].key, "home_root") == 0 &&
 			    is_within(places[i].path, places[j].path))
-				broken(r, places[i].key, "lies in home_root, where webspaces are");
+				rule_broken(r, said_one(r, places[i].key, places[j].key),
+					    "%s (%s) lies in home_root (%s), where webspaces are",
+					    places[i].key, places[i].path, places[j].path);
 	}
 	for (size_t i = 0; i < h->base.count; i++)
 		if (strcmp(h->base.items[i], "/") == 0)
-			broken(r, "base", "the whole host is not to be copied");
+			rule_broken(r, "base", "the whole host is not to be copied");
 }
 
 static void check_binding(const struct rules *r, const struct host *h)
@@ -101,13 +123,14 @@ static void check_binding(const struct rules *r, const struct host *h)
 	bool key = *h->acme.eab.hmac_key, file = *h->acme.eab.hmac_key_file;
 
 	if (key && file)
-		broken(r, "acme.eab.hmac_key_file", "there is acme.eab.hmac_key too: one of them");
+		rule_broken(r, "acme.eab.hmac_key_file",
+			    "there is acme.eab.hmac_key too: one of them");
 	else if (*h->acme.eab.kid && !key && !file)
-		broken(r, "acme.eab.kid",
-		       "needs its key: acme.eab.hmac_key or acme.eab.hmac_key_file");
+		rule_broken(r, "acme.eab.kid",
+			    "needs its key: acme.eab.hmac_key or acme.eab.hmac_key_file");
 	else if (!*h->acme.eab.kid && (key || file))
-		broken(r, key ? "acme.eab.hmac_key" : "acme.eab.hmac_key_file",
-		       "there is no acme.eab.kid to go with it");
+		rule_broken(r, key ? "acme.eab.hmac_key" : "acme.eab.hmac_key_file",
+			    "there is no acme.eab.kid to go with it");
 }
 
 /* Root reads or starts these: not from where a user could put another in their place. */
@@ -124,7 +147,8 @@ static void check_acme_files(const struct rules *r, const struct host *h)
 
 	for (size_t i = 0; i < ELEMENTS(files); i++)
 		if (*files[i].path && is_within(files[i].path, h->home_root))
-			broken(r, files[i].key, "lies in home_root, where users may exchange it");
+			rule_broken(r, files[i].key,
+				    "lies in home_root, where users may exchange it");
 }
 
 static void check_acme(const struct rules *r, const struct host *h)
@@ -132,14 +156,15 @@ static void check_acme(const struct rules *r, const struct host *h)
 	check_binding(r, h);
 	check_acme_files(r, h);
 	if (strcmp(h->acme.user, "root") == 0)
-		broken(r, "acme.user", "a user without rights, not root");
+		rule_broken(r, "acme.user", "a user without rights, not root");
 	if (strcmp(h->acme.user, h->web_user) == 0)
-		broken(r, "acme.user", "the same as web_user, which reads the keys of the sites");
+		rule_broken(r, "acme.user",
+			    "the same as web_user, which reads the keys of the sites");
 	if (h->acme.wildcard && !*h->base_domain)
-		broken(r, "acme.wildcard", "needs base_domain");
+		rule_broken(r, "acme.wildcard", "needs base_domain");
 	if (h->acme.wildcard && !*h->acme.dns_hook)
-		broken(r, "acme.wildcard",
-		       "needs acme.dns_hook: only dns-01 certifies *.base_domain");
+		rule_broken(r, "acme.wildcard",
+			    "needs acme.dns_hook: only dns-01 certifies *.base_domain");
 }
 
 void rules_host(const struct rules *r, const struct host *h)
@@ -150,89 +175,18 @@ void rules_host(const struct rules *r, const struct host *h)
 	check_places(r, h);
 }
 
-/* php ------------------------------------------------------------------ */
-
-static void check_pm(const struct rules *r, const struct php_settings *php)
-{
-	if (php->pm != PM_DYNAMIC)
-		return;
-	if (php->max_spare_servers > php->max_children)
-		broken(r, "php.max_spare_servers", "more than php.max_children");
-	if (php->min_spare_servers > php->max_spare_servers)
-		broken(r, "php.min_spare_servers", "more than php.max_spare_servers");
-	if (php->start_servers < php->min_spare_servers ||
-	    php->start_servers > php->max_spare_servers)
-		broken(r, "php.start_servers",
-		       "not between php.min_spare_servers and php.max_spare_servers");
-}
-
-static void check_sizes(const struct rules *r, const struct php_settings *php)
-{
-	if (php->upload_max_filesize > php->post_max_size)
-		broken(r, "php.upload_max_filesize",
-		       "more than php.post_max_size, which would cut such an upload off");
-}
-
-static void check_paths(const struct rules *r, const struct php_settings *php)
-{
-	if (*php->status_path && strcmp(php->status_path, php->ping_path) == 0)
-		broken(r, "php.ping_path", "the same as php.status_path");
-}
-
-/* In `defaults` they are for those that have a master of their own; in a webspace's file somebody counts on them. */
-static void check_master(const struct rules *r, const struct php_settings *php)
-{
-	static const struct php_limits none;
-
-	if (php->master != MASTER_DEDICATED && setting_is_there(r->root, "php.limits") &&
-	    memcmp(&php->limits, &none, sizeof(none)) != 0)
-		broken(r, "php.limits",
-		       "limits are those of a master of its own: they need php.master = "
-		       "\"dedicated\"");
-}
-
-#define MEMORY_LEAST (16U << 20) /* a master and a child of it */
-
-static void check_limits(const struct rules *r, const struct php_settings *php)
-{
-	const struct php_limits *l = &php->limits;
-
-	check_master(r, php);
-	if (l->memory_max && l->memory_max < MEMORY_LEAST)
-		broken(r, "php.limits.memory_max", "less than 16M, with which PHP does not start");
-	if (l->memory_max && l->memory_high > l->memory_max)
-		broken(r, "php.limits.memory_high", "more than php.limits.memory_max");
-	if (l->tasks_max && l->tasks_max <= php->max_children)
-		broken(r, "php.limits.tasks_max",
-		       "not more than php.max_children, and the master is one too");
-}
-
-/* sockaddr_un has 107 bytes for a path, and php-fpm cuts a longer one without a word. */
-#define SOCKET_PATH_MAX 107
-#define MASTER_ID_MAX   31 /* "8.2-u4294967295.4294967295.1000" */
-
-static void check_socket(const struct rules *r, const struct host *h, const struct webspace *w)
-{
-	size_t len = strlen(h->run_dir) + strlen("/php/masters/") + MASTER_ID_MAX + strlen("/") +
-		     strlen(w->name) + strlen(".sock");
-
-	if (w->php.enabled && len > SOCKET_PATH_MAX)
-		broken(r, "",
-		       "the path of its PHP socket is too long: shorten run_dir of the host");
-}
-
 /* sites ---------------------------------------------------------------- */
 
-static void check_site(const struct rules *r, const struct site *s, size_t i)
+static void check_site(const struct rules *r, const struct site *s, const char *prefix)
 {
 	char key[64];
 
 	if (!*s->tls.certificate == !*s->tls.key)
 		return;
-	snprintf(key, sizeof(key), "sites[%zu].tls.%s", i, *s->tls.key ? "key" : "certificate");
-	broken(r, key,
-	       *s->tls.key ? "there is no tls.certificate to go with it"
-			   : "there is no tls.key to go with it");
+	snprintf(key, sizeof(key), "%stls.%s", prefix, *s->tls.key ? "key" : "certificate");
+	rule_broken(r, key,
+		    *s->tls.key ? "there is no tls.certificate to go with it"
+				: "there is no tls.key to go with it");
 }
 
 static bool has_wildcard(const struct site *s)
@@ -245,17 +199,17 @@ static bool has_wildcard(const struct site *s)
 
 /* What was said and cannot be done: with auto, a wildcard without a hook has to do without the CA. */
 static void check_challenge(const struct rules *r, const struct host *h, const struct site *s,
-			    size_t i)
+			    const char *prefix)
 {
 	char key[64];
 
 	if (s->tls.issuer != ISSUER_ACME || *s->tls.certificate)
 		return;
-	snprintf(key, sizeof(key), "sites[%zu].tls.challenge", i);
+	snprintf(key, sizeof(key), "%stls.challenge", prefix);
 	if (s->tls.challenge == TLS_CHALLENGE_DNS_01 && !*h->acme.dns_hook)
-		broken(r, key, "dns-01 needs acme.dns_hook of the host");
+		rule_broken(r, key, "dns-01 needs acme.dns_hook of the host");
 	if (s->tls.challenge == TLS_CHALLENGE_HTTP_01 && has_wildcard(s))
-		broken(r, key, "http-01 certifies no name with *: that takes dns-01");
+		rule_broken(r, key, "http-01 certifies no name with *: that takes dns-01");
 }
 
 static bool is_named_before(const struct webspace *w, size_t site, size_t name)
@@ -278,8 +232,7 @@ static void check_names(const struct rules *r, const struct webspace *w)
 			if (!is_named_before(w, i, j))
 				continue;
 			snprintf(key, sizeof(key), "sites[%zu].names[%zu]", i, j);
-			problems_add(r->problems, r->file, setting_line(r->root, key), key,
-				     "%s is named twice", w->sites[i].names.items[j]);
+			rule_broken(r, key, "%s is named twice", w->sites[i].names.items[j]);
 		}
 }
 
@@ -319,7 +272,8 @@ static void check_own_files(const struct rules *r, const struct host *h, const s
 			snprintf(key, sizeof(key), "sites[%zu].tls.%s", i,
 				 k ? "key" : "certificate");
 			if (*files[k] && is_within(files[k], h->home_root))
-				broken(r, key, "lies in home_root, where users may exchange it");
+				rule_broken(r, key,
+					    "lies in home_root, where users may exchange it");
 		}
 	}
 }
@@ -332,24 +286,32 @@ static void check_binds(const struct rules *r, const struct host *h, const struc
 
 		snprintf(key, sizeof(key), "binds[%zu]", i);
 		if (fault)
-			broken(r, key, fault);
+			rule_broken(r, key, "%s", fault);
 	}
+}
+
+void rules_defaults(const struct rules *r, const struct host *h, const struct webspace *w)
+{
+	rules_php(r, h, w);
+	check_site(r, &w->sites[0], "site.");
+	check_challenge(r, h, &w->sites[0], "site.");
+	check_binds(r, h, w);
+	check_own_files(r, h, w);
 }
 
 void rules_webspace(const struct rules *r, const struct host *h, const struct webspace *w)
 {
 	if (w->account.uid != ID_UNSET && is_taboo(w->account.uid))
-		broken(r, "account.uid", "below 1000, 65534 or 65535: never a webspace's");
+		rule_broken(r, "account.uid", "below 1000, 65534 or 65535: never a webspace's");
 	if (w->account.gid != ID_UNSET && is_taboo(w->account.gid))
-		broken(r, "account.gid", "below 1000, 65534 or 65535: never a webspace's");
-	check_pm(r, &w->php);
-	check_sizes(r, &w->php);
-	check_paths(r, &w->php);
-	check_limits(r, &w->php);
-	check_socket(r, h, w);
+		rule_broken(r, "account.gid", "below 1000, 65534 or 65535: never a webspace's");
+	rules_php(r, h, w);
 	for (size_t i = 0; i < w->n_sites; i++) {
-		check_site(r, &w->sites[i], i);
-		check_challenge(r, h, &w->sites[i], i);
+		char prefix[32];
+
+		snprintf(prefix, sizeof(prefix), "sites[%zu].", i);
+		check_site(r, &w->sites[i], prefix);
+		check_challenge(r, h, &w->sites[i], prefix);
 	}
 	check_names(r, w);
 	check_binds(r, h, w);

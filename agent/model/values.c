@@ -12,7 +12,6 @@
 
 #include "agent/base/own.h"
 #include "agent/model/names.h"
-#include "agent/model/php_settings.h"
 
 #define LOWER  "abcdefghijklmnopqrstuvwxyz"
 #define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -366,31 +365,6 @@ int value_extension(struct arena *a, const char *text, const char **ret, struct 
 	if (text[0] == '.' && text[1] && strlen(text) <= 16 && only(text + 1, WORD))
 		return 0;
 	return err_set(e, EINVAL, "an extension is like \".php\"");
-}
-
-int value_pair_php(const char *key, const char *value, struct err *e)
-{
-	const char *own = php_setting_own_key(key);
-
-	(void)value;
-	if (!*key || !only(key, LOWER UPPER DIGITS "_."))
-		return err_set(e, EINVAL, "%.64s: not a setting of php.ini", key);
-	if (own)
-		return err_set(e, EINVAL, "%s has a key of its own: %s", key, own);
-	if (php_setting_is_forbidden(key))
-		return err_set(e, EINVAL, "%.64s reaches beyond the webspace: only the host has it",
-			       key);
-	return 0;
-}
-
-int value_pair_env(const char *key, const char *value, struct err *e)
-{
-	(void)value;
-	if (!*key || !only(key, LOWER UPPER DIGITS "_") || strchr(DIGITS, *key))
-		return err_set(e, EINVAL, "%.64s: not the name of a variable", key);
-	if (strncmp(key, "LD_", 3) == 0)
-		return err_set(e, EINVAL, "%.64s is the loader's own", key);
-	return 0;
 }
 
 /* binds --------------------------------------------------------------- */

@@ -100,8 +100,8 @@ CASES = [
     # what belongs together
     ('php = { pm = "dynamic"; max_children = 2; max_spare_servers = 3; };', 1, "max_children"),
     ('php = { pm = "dynamic"; min_spare_servers = 4;\n max_spare_servers = 3; };', 1, "max_spare_servers"),
-    ('php = { upload_max_filesize = "30M"; };', 1, "post_max_size"),
-    ('php = { ping_path = "/php-fpm-status"; };', 1, "status_path"),
+    ('php = { upload_max_filesize = "30M"; post_max_size = "20M"; };', 1, "post_max_size"),
+    ('php = { ping_path = "/a"; status_path = "/a"; };', 1, "status_path"),
     # binds
     ('binds = ["srv"];', 1, "srv"),
     ('binds = ["/srv:../x"];', 1, "binds"),

@@ -111,7 +111,7 @@ static void every_kind_of_key_is_read(void **state)
 	assert_int_equal(w->php.process_priority, -5);
 	assert_int_equal(w->php.values.count, 3);
 	assert_string_equal(w->php.values.items[0].key, "session.name");
-	assert_string_equal(w->php.values.items[1].value, "On");
+	assert_string_equal(w->php.values.items[1].value, "1");
 	assert_string_equal(w->php.values.items[2].value, "14");
 	assert_string_equal(w->php.env.items[0].value, "x");
 	assert_int_equal(w->n_binds, 2);
@@ -232,12 +232,13 @@ static void values_out_of_their_range_are_refused(void **state)
 static void values_must_fit_each_other(void **state)
 {
 	(void)state;
-	fails("php = { pm = \"dynamic\"; max_spare_servers = 9; };", "more than php.max_children");
+	fails("php = { pm = \"dynamic\"; max_children = 5; max_spare_servers = 9; };",
+	      "php.max_spare_servers: more than php.max_children (5)");
 	fails("php = { pm = \"dynamic\"; max_spare_servers = 2; min_spare_servers = 3; };",
 	      "php.min_spare_servers: more");
 	fails("php = { pm = \"dynamic\"; start_servers = 4;\nmax_spare_servers = 2; };",
-	      "a:1: php.start_servers: not between");
-	fails("php = {\n upload_max_filesize = \"1G\"; };",
+	      "a:1: php.start_servers: more than php.max_spare_servers (2)");
+	fails("php = {\n upload_max_filesize = \"1G\"; post_max_size = \"1M\"; };",
 	      "a:2: php.upload_max_filesize: more than php.post_max_size");
 	fails("sites = ( { tls = { key = \"/k\"; }; } );",
 	      "sites[0].tls.key: there is no tls.certificate");
@@ -276,7 +277,8 @@ static void limits_of_php_are_those_of_a_master_of_its_own(void **state)
 	fails(LIMITS("memory_max = \"8M\";"), "less than 16M");
 	fails(LIMITS("memory_max = \"64M\"; memory_high = \"65M\";"),
 	      "memory_high: more than php.limits.memory_max");
-	fails(LIMITS("tasks_max = 5;"), "not more than php.max_children");
+	fails("php = { master = \"dedicated\"; max_children = 5; limits = { tasks_max = 5; }; };",
+	      "not more than php.max_children");
 	fails(LIMITS("io_weight = 10001;"), "io_weight");
 	webspace_free(loads("php = { limits = { tasks_max = 0; }; };"));
 }
@@ -584,7 +586,7 @@ static void faults_of_the_hosts_file_are_told(void **state)
 	host_fails("accounts = { uid_max = 10; };", 0644, "10 is not from 1000");
 	host_fails("accounts = { uid_max = 70000; };", 0644, "65534");
 	host_fails("run_dir = \"/home/www/run\";", 0644, "lies in home_root");
-	host_fails("nginx = { https = [\"0.0.0.0:80\"]; };", 0644, "that nginx.http has too");
+	host_fails("nginx = { https = [\"0.0.0.0:80\"]; };", 0644, "0.0.0.0:80 is in nginx.http and");
 	host_fails("", 0666, "written by others");
 }
 

@@ -107,7 +107,7 @@ static void every_row_is_whole(void **state)
 
 		if (!o->meaning || (!o->preset && !o->sample))
 			fail_msg("%s has no meaning or nothing to show", o->path);
-		if ((o->kind == &kind_word) != (o->words != NULL) ||
+		if ((o->kind == &kind_word || o->kind == &kind_pairs) != (o->words != NULL) ||
 		    (o->kind == &kind_pairs) != (o->check_pair != NULL))
 			fail_msg("%s: words or pairs", o->path);
 		if ((o->kind == &kind_number || o->kind == &kind_size ||
