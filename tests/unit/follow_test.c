@@ -87,8 +87,7 @@ static void follows(const char *defaults, const char *text, unsigned ends, unsig
 	if (w->php.request_terminate_timeout != ends || w->php.request_slowlog_timeout != logs ||
 	    w->php.start_servers != start || w->php.max_children != children)
 		fail_msg("%s · %s → %u %u %u %u", defaults, text, w->php.request_terminate_timeout,
-			 w->php.request_slowlog_timeout, w->php.start_servers,
-			 w->php.max_children);
+			 w->php.request_slowlog_timeout, w->php.start_servers, w->php.max_children);
 	webspace_free(w);
 }
 
@@ -106,17 +105,17 @@ static void what_was_said_farther_away_follows_what_was_said_nearer(void **state
 	follows("", "values = { max_execution_time = 0; };", 0, 15, 2, 5);
 	follows("", "values = { max_execution_time = 5; };", 20, 15, 2, 5);
 	follows("request_terminate_timeout = 10;", "", 10, 7, 2, 5);
-	follows("request_terminate_timeout = 10;", "values = { max_execution_time = 300; };", 305, 15, 2,
-		5);
-	follows("values = { max_execution_time = 300; };", "request_terminate_timeout = 10;", 10, 7, 2,
-		5);
+	follows("request_terminate_timeout = 10;", "values = { max_execution_time = 300; };", 305,
+		15, 2, 5);
+	follows("values = { max_execution_time = 300; };", "request_terminate_timeout = 10;", 10, 7,
+		2, 5);
 	follows("request_slowlog_timeout = 60;", "request_terminate_timeout = 20;", 20, 15, 2, 5);
 	follows("", "start_servers = 9;", 20, 15, 9, 9);
 	follows("", "max_children = 1;", 20, 15, 1, 1);
 	follows("", "min_spare_servers = 40;", 20, 15, 40, 40);
 	follows("start_servers = 9; max_children = 20;", "max_children = 3;", 20, 15, 3, 3);
-	follows("min_spare_servers = 5; max_spare_servers = 8; max_children = 10;", "max_children = 3;", 20,
-		15, 3, 3);
+	follows("min_spare_servers = 5; max_spare_servers = 8; max_children = 10;",
+		"max_children = 3;", 20, 15, 3, 3);
 	follows("max_children = 2;", "start_servers = 9;", 20, 15, 9, 9);
 }
 
@@ -130,7 +129,8 @@ static void sizes_paths_and_limits_follow_too(void **state)
 	assert_true(w->php.post_max_size == 104ull << 20);
 	assert_true(w->sites[0].client_max_body_size == 104ull << 20);
 	webspace_free(w);
-	w = loads("php = { post_max_size = \"8M\"; }; sites = ( { client_max_body_size = \"1M\"; } );");
+	w = loads("php = { post_max_size = \"8M\"; }; sites = ( { client_max_body_size = \"1M\"; } "
+		  ");");
 	assert_true(w->php.upload_max_filesize == 8ull << 20);
 	assert_true(w->sites[0].client_max_body_size == 1ull << 20);
 	webspace_free(w);
@@ -201,7 +201,8 @@ static void two_of_one_file_that_do_not_fit_are_refused_where_they_stand(void **
 	host_says("");
 	fails("php = {\n request_slowlog_timeout = 11; request_terminate_timeout = 10; };",
 	      "a:2: php.request_slowlog_timeout: more than php.request_terminate_timeout (10s)");
-	fails("php = { request_terminate_timeout = 10;\n user_values = { max_execution_time = 11; }; };",
+	fails("php = { request_terminate_timeout = 10;\n user_values = { max_execution_time = 11; "
+	      "}; };",
 	      "a:1: php.request_terminate_timeout: 10s, but max_execution_time");
 	fails("php = { status_path = \"/index.php\"; };", "a script may have this name");
 	fails("php = { ping_path = \"/a.phtml\"; limit_extensions = [\".phtml\"]; };",
@@ -235,9 +236,9 @@ static void an_expression_is_the_number_that_php_makes_of_it(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ELEMENTS(cases); i++)
-		assert_string_equal(php_value_for("error_reporting", cases[i].text,
-						  cases[i].version, &a),
-				    cases[i].number);
+		assert_string_equal(
+			php_value_for("error_reporting", cases[i].text, cases[i].version, &a),
+			cases[i].number);
 	assert_string_equal(php_value_for("user_agent", "E_ALL", "8.2", &a), "E_ALL");
 }
 

@@ -586,7 +586,8 @@ static void faults_of_the_hosts_file_are_told(void **state)
 	host_fails("accounts = { uid_max = 10; };", 0644, "10 is not from 1000");
 	host_fails("accounts = { uid_max = 70000; };", 0644, "65534");
 	host_fails("run_dir = \"/home/www/run\";", 0644, "lies in home_root");
-	host_fails("nginx = { https = [\"0.0.0.0:80\"]; };", 0644, "0.0.0.0:80 is in nginx.http and");
+	host_fails("nginx = { https = [\"0.0.0.0:80\"]; };", 0644,
+		   "0.0.0.0:80 is in nginx.http and");
 	host_fails("", 0666, "written by others");
 }
 
