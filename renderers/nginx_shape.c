@@ -36,14 +36,13 @@ static unsigned round_up(uint64_t wanted, const unsigned *steps, size_t n)
 	return (unsigned)((wanted + last - 1) / last * last);
 }
 
-static unsigned body_mib(const struct site *site, const struct php_settings *php)
+/* Beside post_max_size it is what was said nearer to the webspace: agent/model/follow.c. */
+static unsigned body_mib(const struct site *site)
 {
 	uint64_t mib = (site->client_max_body_size + MIB - 1) / MIB;
 
 	if (site->client_max_body_size == 0)
 		return 0;
-	if (php && mib < (php->post_max_size + MIB - 1) / MIB)
-		mib = (php->post_max_size + MIB - 1) / MIB;
 	return mib > BODY_MIB_MAX ? 0 : round_up(mib, body_steps, ELEMENTS(body_steps));
 }
 
@@ -109,7 +108,7 @@ int shape_of_site(const struct host *host, const struct webspace *webspace, size
 
 	if (site->type == SITE_PHP && webspace->php.enabled)
 		php = &webspace->php;
-	ret->body_mib = body_mib(site, php);
+	ret->body_mib = body_mib(site);
 	ret->disable_symlinks = site->disable_symlinks;
 	r = add_index(&site->index, index, e);
 	ret->index = index->len ? buf_text(index) : NULL;

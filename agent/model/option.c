@@ -276,6 +276,7 @@ struct pairs {
 	struct arena *arena;
 	struct text_pair *items;
 	size_t count;
+	struct buf faults; /* of all pairs: one run shows what is to be mended */
 };
 
 static int pair_add(struct pairs *p, const char *key, const struct setting *s, struct err *e)
@@ -306,21 +307,20 @@ static int pair_add(struct pairs *p, const char *key, const struct setting *s, s
 }
 
 /* Groups are at most as deep as load.c lets them be. */
-static int pairs_walk(struct pairs *p, const char *prefix, const struct setting *group,
-		      struct err *e)
+static void pairs_walk(struct pairs *p, const char *prefix, const struct setting *group)
 {
 	for (size_t i = 0; i < group->count; i++) {
 		const struct setting *s = &group->items[i];
 		autoarena struct arena temporary = { 0 };
 		const char *key =
 			arena_printf(&temporary, "%s%s%s", prefix, *prefix ? "." : "", s->name);
-		int r = s->type == SETTING_GROUP ? pairs_walk(p, key, s, e)
-						 : pair_add(p, key, s, e);
+		struct err e = { 0 };
 
-		if (r < 0)
-			return r;
+		if (s->type == SETTING_GROUP)
+			pairs_walk(p, key, s);
+		else if (pair_add(p, key, s, &e) < 0)
+			buf_printf(&p->faults, "%s%s", p->faults.len ? "; " : "", e.text);
 	}
-	return 0;
 }
 
 static int pairs_parse(const struct option *o, const struct setting *s, struct arena *a,
@@ -329,13 +329,15 @@ static int pairs_parse(const struct option *o, const struct setting *s, struct a
 	struct text_pair found[OPTION_PAIRS_MAX];
 	struct pairs p = { .option = o, .arena = a, .items = found };
 	struct text_pair *items;
-	int r;
 
 	if (s->type != SETTING_GROUP)
 		return wrong_type(o, s, e);
-	r = pairs_walk(&p, "", s, e);
-	if (r < 0)
-		return r;
+	pairs_walk(&p, "", s);
+	if (p.faults.len) {
+		(void)err_set(e, EINVAL, "%s", buf_text(&p.faults));
+		buf_clear(&p.faults);
+		return -EINVAL;
+	}
 	items = p.count ? arena_new(a, p.count * sizeof(*items)) : NULL;
 	if (items)
 		memcpy(items, found, p.count * sizeof(*items));

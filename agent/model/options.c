@@ -242,7 +242,8 @@ const struct option options[] = {
 	{ PHP(max_children, number), .preset = "5", .min = 1, .max = 10000,
 	  .meaning = "Processes at most, as in pm.max_children." },
 	{ PHP(start_servers, number), .preset = "0", .min = 0, .max = 10000,
-	  .meaning = "With pm = \"dynamic\": processes at start; 0: between the two that follow." },
+	  .meaning = "With pm = \"dynamic\": processes at start; 0: between the two that follow. Of these four numbers, "
+		     "those that are left out fit those that are given." },
 	{ PHP(min_spare_servers, number), .preset = "0", .min = 0, .max = 10000,
 	  .meaning = "With pm = \"dynamic\": idle processes at least; 0: 1." },
 	{ PHP(max_spare_servers, number), .preset = "0", .min = 0, .max = 10000,
@@ -252,9 +253,11 @@ const struct option options[] = {
 	{ PHP(process_idle_timeout, duration), .preset = "\"10s\"", .min = 1, .max = DAY,
 	  .meaning = "With pm = \"ondemand\": how long an idle process stays." },
 	{ PHP(request_terminate_timeout, duration), .preset = "\"20s\"", .min = 0, .max = DAY,
-	  .meaning = "A request that takes longer is ended; 0: never." },
+	  .meaning = "A request that takes longer is ended; 0: never. Where it is left out it is never less than what "
+		     "max_execution_time and max_input_time of values let a script take." },
 	{ PHP(request_slowlog_timeout, duration), .preset = "\"15s\"", .min = 0, .max = DAY,
-	  .meaning = "A request that takes longer is written to php-slow.log with its trace; 0: none." },
+	  .meaning = "A request that takes longer is written to php-slow.log with its trace; 0: none. Where it is left "
+		     "out it is less than request_terminate_timeout." },
 	{ PHP(status_path, text), .preset = "\"/php-fpm-status\"", .check = value_uri_path,
 	  .form = "path of a URL, or empty", .meaning = "Where the pool tells its state; empty: nowhere." },
 	{ PHP(ping_path, text), .preset = "\"/php-fpm-ping\"", .check = value_uri_path,
@@ -267,7 +270,7 @@ const struct option options[] = {
 	{ PHP(memory_limit, size), .preset = "\"32M\"", MEMORY,
 	  .meaning = "Memory that a request may use." },
 	{ PHP(post_max_size, size), .preset = "\"24M\"", BODY,
-	  .meaning = "The largest POST that PHP takes; not less than upload_max_filesize." },
+	  .meaning = "The largest POST that PHP takes; where it is left out, more than upload_max_filesize." },
 	{ PHP(upload_max_filesize, size), .preset = "\"20M\"", BODY,
 	  .meaning = "The largest uploaded file." },
 	{ PHP(disable_functions, text), .preset = "\"@exec\"", .check = value_functions,
@@ -287,13 +290,15 @@ const struct option options[] = {
 	  .meaning = "Old sessions are collected once in that many session starts." },
 	{ PHP(values, pairs), .preset = "{ }", .sample = "{ date = { timezone = \"Europe/Berlin\"; }; }",
 	  .check_pair = value_pair_php, .words = switches, .form = "settings of php.ini",
-	  .meaning = "Further settings of php.ini, which scripts cannot change. A dotted name is written as groups." },
+	  .meaning = "Further settings of php.ini, which scripts cannot change. A dotted name is written as groups. What is "
+		     "written is what PHP gets, but for error_reporting, which takes an expression like "
+		     "\"E_ALL & ~E_DEPRECATED\"." },
 	{ PHP(user_values, pairs), .preset = "{ }", .sample = "{ session = { name = \"SID\"; }; }",
 	  .check_pair = value_pair_php, .words = switches, .form = "settings of php.ini",
 	  .meaning = "Further settings of php.ini, which scripts may change." },
 	{ PHP(env, pairs), .preset = "{ }", .sample = "{ APP_ENV = \"production\"; }",
 	  .check_pair = value_pair_env, .words = truths, .form = "variables",
-	  .meaning = "Environment variables of the pool." },
+	  .meaning = "Environment variables of the pool. A value cannot begin with $." },
 	{ PHP(clear_env, flag), .preset = "true", .meaning = "Keep the master's own environment from scripts." },
 	{ PHP(limit_extensions, list), .preset = "[\".php\"]", .check = value_extension, .form = "extension",
 	  .meaning = "Only files with these extensions are run." },
@@ -330,7 +335,8 @@ const struct option options[] = {
 	{ SITE("disable_symlinks", flag, disable_symlinks), .preset = "true",
 	  .meaning = "Let nginx follow no symbolic links." },
 	{ SITE("client_max_body_size", size, client_max_body_size), .preset = "\"24M\"", .min = 0, .max = 64 * GIB,
-	  .meaning = "The largest request body; 0: any. nginx has steps of it, so it may be rounded up." },
+	  .meaning = "The largest request body; 0: any. nginx has steps of it, so it may be rounded up. Where it is left "
+		     "out it is never less than php.post_max_size." },
 	{ SITE("tls.issuer", word, tls.issuer), .words = issuers, .sample = "\"internal\"",
 	  .meaning = "Who certifies the site: a CA that speaks ACME, the CA of this host, or nobody (off: HTTP only). "
 		     "Preset: acme.issuer of the host." },

@@ -61,7 +61,7 @@ static const struct shape_case shape_cases[] = {
 	  true,
 	  true,
 	  true,
-	  "3 1 0 1 1 1 32 30 - i" },
+	  "3 1 0 1 1 1 1 30 - i" },
 	{ { PRESET_SITE, .index = LIST("i"), .client_max_body_size = 2049 * MIB },
 	  { PRESET_PHP },
 	  0,
