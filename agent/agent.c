@@ -23,6 +23,7 @@
 #include "agent/base/path.h"
 #include "agent/confirm.h"
 #include "agent/control.h"
+#include "agent/host_files.h"
 #include "agent/journal.h"
 #include "agent/metrics.h"
 #include "agent/news.h"
@@ -92,7 +93,7 @@ static void on_changed(struct entry *entry, void *data)
 
 static void tell_host_status(struct agent *a)
 {
-	autobuf struct buf names = { 0 };
+	autobuf struct buf names = { 0 }, complaints = { 0 };
 	struct status_host host = {
 		.generation = reconcile_generation(a->reconcile),
 		.revision = catalog_revision(a->catalog),
@@ -101,6 +102,9 @@ static void tell_host_status(struct agent *a)
 	};
 	struct err e;
 
+	reconcile_complain(a->reconcile, &complaints);
+	if (!host.problem && complaints.len > 0)
+		host.problem = buf_text(&complaints);
 	host.rolled_back = catalog_rolled_back(a->catalog, &host.rolled_back_since);
 	catalog_rollback_names(a->catalog, &names);
 	host.rolled_back_names = buf_text(&names);
@@ -338,7 +342,7 @@ static void answer_door(const char *verb, const char *word, bool *ret_ok, struct
 static int open_watchers(struct agent *a, struct err *e)
 {
 	const struct host *host = a->config.host;
-	const char **files = memory_new((host->base.count + 4) * sizeof(*files));
+	const char **files = host_files(host);
 	struct watchers_config config = {
 		.loop = a->loop,
 		.config_dir = host->config_dir,
@@ -348,18 +352,9 @@ static int open_watchers(struct agent *a, struct err *e)
 		.hint = on_hint,
 		.data = a,
 	};
-	size_t n = 0;
 	int r;
 
-	files[n++] = "/etc/passwd";
-	files[n++] = "/etc/group";
 	(void)stat(host->file, &a->host_file);
-	if (*host->file == '/')
-		files[n++] = host->file;
-	/* Who writes to /dev/null does not change it, and everybody does all the time. */
-	for (size_t i = 0; i < host->base.count; i++)
-		if (strncmp(host->base.items[i], "/dev/", 5) != 0)
-			files[n++] = host->base.items[i];
 	r = watchers_open(&config, &a->watchers, e);
 	free(files);
 	return r;

@@ -161,6 +161,9 @@ void reconcile_each_certificate(const struct reconcile *r, served_certificate_fn
 /* A verb for one of the services: see struct service_type. */
 int reconcile_ask(struct reconcile *r, const char *verb, const char *word, struct buf *ret_message);
 
+/* Adds what is wrong with the host's own parts, in sentences; nothing: all is well. */
+void reconcile_complain(const struct reconcile *r, struct buf *ret);
+
 /* Do passes get through? now_usec: clock_usec(). 0, or -ETIMEDOUT with a sentence. */
 int reconcile_health(const struct reconcile *r, uint64_t now_usec, struct err *e);
 

@@ -30,7 +30,7 @@
 #include "reconcile/units/gate.h"
 
 /* A webspace's part of a configuration, as sections of text that the renderer put together. Immutable. */
-#define FRAGMENT_SECTIONS 7
+#define FRAGMENT_SECTIONS 8
 struct fragment {
 	unsigned refs;
 	size_t len[FRAGMENT_SECTIONS];
@@ -88,6 +88,14 @@ struct unit_type {
 	 * -EHOSTDOWN for any other) from here or from probe blames nobody.
 	 */
 	int (*activate)(struct unit *u, uint64_t generation, struct err *e);
+	/* The check's message in words of whoever has to act on it; dir as above. May be NULL. */
+	void (*explain)(const char *dir, const char *message, struct buf *ret);
+	/*
+	 * May what this member says break by itself, as it names files that are not in the
+	 * generation? Then a generation in force that fails its check is no proof against the host.
+	 * May be NULL: none may.
+	 */
+	bool (*may_break)(const char *member);
 	/* 1: it serves this generation; 0: not yet; < 0: it never will. Never blocks. */
 	int (*probe)(struct unit *u, uint64_t generation, struct err *e);
 	/*
@@ -204,6 +212,8 @@ struct service_type {
 	uint64_t (*generation)(void *service);
 	/* A verb of the agent's door. 1: done, -1: refused, with a sentence either way; 0: not mine. May be NULL. */
 	int (*ask)(void *service, const char *verb, const char *word, struct buf *ret_message);
+	/* Adds what is wrong with the host's own part of it, in sentences. May be NULL. */
+	void (*complain)(const void *service, struct buf *ret);
 	/* Its own part of the figures; the rest is not touched. May be NULL. */
 	void (*measure)(const void *service, struct reconcile_figures *ret);
 };

@@ -18,9 +18,9 @@
 #include "renderers/template.h"
 
 const char *const nginx_file_names[NGINX_FILES] = { "nginx.conf", "maps.conf", "sites.conf",
-						    "settings.conf" };
+						    "settings.conf", "dropins.conf" };
 
-enum nginx_file { FILE_MAIN, FILE_MAPS, FILE_SITES, FILE_SETTINGS };
+enum nginx_file { FILE_MAIN, FILE_MAPS, FILE_SITES, FILE_SETTINGS, FILE_DROPINS };
 
 const char *const nginx_size_names[NGINX_SIZES] = {
 	[SIZE_NAMES_BUCKET] = "server_names_hash_bucket_size",
@@ -138,6 +138,45 @@ static void compose_maps(const struct nginx_facts *facts,
 	(void)template_render("nginx_maps", values, ELEMENTS(values), ret, NULL);
 	for (i = 0; i < RENDER_SECTIONS; i++)
 		buf_clear(&rows[i]);
+}
+
+void nginx_dropin(const char *path, uint64_t seen, struct text_view text,
+		  struct buf sections[static RENDER_SECTIONS])
+{
+	struct buf *ret = &sections[SECTION_DROPIN];
+
+	buf_printf(ret, NGINX_DROPIN_MARK "%s", path);
+	if (seen)
+		buf_printf(ret, " with what it includes as of %016" PRIx64, seen);
+	buf_addc(ret, '\n');
+	buf_add(ret, text.text, text.len);
+	if (text.len > 0 && text.text[text.len - 1] != '\n')
+		buf_addc(ret, '\n');
+}
+
+/* Each begins with its path. */
+static int dropin_order(const void *a, const void *b)
+{
+	const struct text_view *x = a, *y = b;
+	size_t n = x->len < y->len ? x->len : y->len;
+
+	return memcmp(x->text, y->text, n);
+}
+
+/* In the order in which nginx would include them. */
+static void compose_dropins(const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
+			    struct buf *ret)
+{
+	struct text_view *found = memory_new((n + 1) * sizeof(*found));
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (sections[i][SECTION_DROPIN].len > 0)
+			found[count++] = sections[i][SECTION_DROPIN];
+	qsort(found, count, sizeof(*found), dropin_order);
+	for (size_t i = 0; i < count; i++)
+		buf_add(ret, found[i].text, found[i].len);
+	free(found);
 }
 
 static size_t count_names(const struct text_view (*sections)[RENDER_SECTIONS], size_t n)
@@ -274,6 +313,7 @@ void nginx_compose(const struct host *host, const struct nginx_facts *facts, con
 		compose_settings(host, host->log_root, &files[FILE_SETTINGS]);
 	} else {
 		compose_main(host, dir, names, buf_text(&defaults), &files[FILE_MAIN]);
+		compose_dropins(sections, n, &files[FILE_DROPINS]);
 	}
 	compose_maps(facts, sections, n, &files[FILE_MAPS]);
 	compose_sites(host, facts, dir, sections, n, &files[FILE_SITES]);

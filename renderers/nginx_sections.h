@@ -12,6 +12,7 @@ enum nginx_section {
 	SECTION_HSTS,
 	SECTION_TLS,
 	SECTION_RSA,
+	SECTION_DROPIN, /* of the admin's; then all others are empty */
 	SECTIONS,
 };
 _Static_assert(SECTIONS <= RENDER_SECTIONS, "a fragment has room for them");

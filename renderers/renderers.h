@@ -18,7 +18,7 @@
 #include "agent/model/host.h"
 #include "agent/model/webspace.h"
 
-#define RENDER_SECTIONS 7 /* of a fragment; what each holds is the renderer's own affair */
+#define RENDER_SECTIONS 8 /* of a fragment; what each holds is the renderer's own affair */
 
 /* Facts about a site that are not in its file. */
 struct site_facts {
@@ -70,18 +70,18 @@ struct text_view {
 	size_t len;
 };
 
-#define NGINX_FILES 4
-/* "nginx.conf", "maps.conf", "sites.conf", "settings.conf" */
+#define NGINX_FILES 5
+/* "nginx.conf", "maps.conf", "sites.conf", "settings.conf", "dropins.conf" */
 extern const char *const nginx_file_names[NGINX_FILES];
 
 /*
  * sections[i][s]: section s of fragment i. dir: where the files will lie, for their includes.
  * The generation is not part of it: nginx reads it from dir/generation.conf, which the service
- * writes. An include of /etc/nginx/webspaces.d is the admin's. The caller makes
+ * writes. The caller makes
  * RUN_DIR/nginx (0700), RUN_DIR/http01, LOG_ROOT and STATE_DIR/nginx-temp.
  *
  * nginx.conf is a whole configuration or, with facts->around, a part of the host's http {}; only
- * then there is a settings.conf, else its text is empty.
+ * then there is a settings.conf, else its text is empty. dropins.conf is only for the former.
  *
  * http-01 is answered in every block, for every name: RUN_DIR/http01/.well-known/acme-challenge/TOKEN
  * if there is such a file, else TOKEN.THUMBPRINT.
@@ -89,6 +89,14 @@ extern const char *const nginx_file_names[NGINX_FILES];
 void nginx_compose(const struct host *host, const struct nginx_facts *facts, const char *dir,
 		   const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
 		   struct buf files[static NGINX_FILES]);
+
+/*
+ * One of the admin's additions as a fragment: its text, under a line that names the file, by which
+ * they are sorted. seen: a hash of all that the text may include, 0: it includes nothing.
+ */
+#define NGINX_DROPIN_MARK "# Copy of "
+void nginx_dropin(const char *path, uint64_t seen, struct text_view text,
+		  struct buf sections[static RENDER_SECTIONS]);
 
 /* What dir/generation.conf has to say; it is there before `nginx -t` looks at dir. */
 void nginx_generation_conf(uint64_t generation, struct buf *ret);

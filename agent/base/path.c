@@ -178,17 +178,12 @@ DIR *path_list(int dir, const char *path, struct err *e)
 	return d;
 }
 
-int path_read(int dir, const char *path, size_t max_bytes, char **ret_text, size_t *ret_len,
-	      struct err *e)
+int path_read_fd(int fd, const char *path, size_t max_bytes, char **ret_text, size_t *ret_len,
+		 struct err *e)
 {
-	autofd int fd = -1;
 	struct stat st;
 	int r;
 
-	/* Not blocking, in case it is a FIFO that nobody writes to. */
-	fd = path_open(dir, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, e);
-	if (fd < 0)
-		return fd;
 	if (fstat(fd, &st) < 0)
 		return err_sys(e, "stat %s", path);
 	if (!S_ISREG(st.st_mode))
@@ -202,6 +197,15 @@ int path_read(int dir, const char *path, size_t max_bytes, char **ret_text, size
 	if (r < 0)
 		return err_set(e, -r, "read %s: %s", path, strerror(-r));
 	return 0;
+}
+
+int path_read(int dir, const char *path, size_t max_bytes, char **ret_text, size_t *ret_len,
+	      struct err *e)
+{
+	/* Not blocking, in case it is a FIFO that nobody writes to. */
+	autofd int fd = path_open(dir, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, e);
+
+	return fd < 0 ? fd : path_read_fd(fd, path, max_bytes, ret_text, ret_len, e);
 }
 
 bool path_read_link(int dir, const char *path, char *ret, size_t room)

@@ -42,6 +42,9 @@ DIR *path_list(int dir, const char *path, struct err *e);
 /* Reads a whole file, at most max_bytes (else -EFBIG). *ret_text is the caller's; NUL-terminated. */
 int path_read(int dir, const char *path, size_t max_bytes, char **ret_text, size_t *ret_len,
 	      struct err *e);
+/* … that is open already, from where it stands; fails for all but a regular file. */
+int path_read_fd(int fd, const char *path, size_t max_bytes, char **ret_text, size_t *ret_len,
+		 struct err *e);
 
 /*
  * Where the link at dir/path leads, with a NUL; what is before its name may be links, too. False:

@@ -15,6 +15,10 @@ enum nginx_kind { NGINX_OWN, NGINX_SYSTEM };
 enum acme_limits { LIMITS_AUTO, LIMITS_LETSENCRYPT, LIMITS_NONE };
 enum acme_preflight { PREFLIGHT_LOCAL, PREFLIGHT_STRICT, PREFLIGHT_OFF };
 
+/* Where Debian's nginx has its configuration, and in it the admin's additions to an nginx of ours. */
+#define NGINX_DIR     "/etc/nginx"
+#define NGINX_DROPINS NGINX_DIR "/webspaces.d"
+
 struct host {
 	const char *file; /* where it was read from */
 

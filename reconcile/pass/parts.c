@@ -101,6 +101,13 @@ int reconcile_ask(struct reconcile *r, const char *verb, const char *word, struc
 	return result;
 }
 
+void reconcile_complain(const struct reconcile *r, struct buf *ret)
+{
+	for (size_t i = 0; i < r->n_open_services; i++)
+		if (r->parts.services[i]->complain)
+			r->parts.services[i]->complain(r->services[i], ret);
+}
+
 void reconcile_each_certificate(const struct reconcile *r, served_certificate_fn *fn, void *data)
 {
 	const struct table_entry *it;

@@ -139,6 +139,11 @@ void reconcile_look_host(struct reconcile *r, const char *path)
 
 	if (is_accounts && r->world.accounts && !accounts_have_news(r->world.accounts))
 		return;
+	if (path && strcmp(path, NGINX_DROPINS) == 0) { /* no webspace depends on it */
+		r->look_services = true;
+		schedule_burst(r);
+		return;
+	}
 	end_waits(r);
 	schedule_all(r);
 }

@@ -219,13 +219,30 @@ static void check_failed(struct unit *u, const char *message)
 		land(u, e.text);
 }
 
+static const char *explain(struct unit *u, const char *message, struct buf *words)
+{
+	autoarena struct arena a = { 0 };
+	uint64_t n = u->flight.stage == STAGE_CHECK ? u->flight.generation : u->in_force;
+
+	if (!u->config.type->explain)
+		return message;
+	u->config.type->explain(unit_path(u, n, &a), message, words);
+	return buf_text(words);
+}
+
 static void check_ended(int status, const char *message, void *data)
 {
 	struct unit *u = data;
 	struct flight *f = &u->flight;
+	autobuf struct buf words = { 0 };
 
 	f->command = NULL;
-	if (status < 0 || (f->stage == STAGE_CHECK_IN_FORCE && status != 0)) {
+	if (status != 0)
+		message = explain(u, message, &words);
+	if (f->stage == STAGE_CHECK_IN_FORCE && status > 0 && suspects_doubt_fragile(u)) {
+		f->in_force_passes = true; /* without those it may: the control tells */
+		trial(u);
+	} else if (status < 0 || (f->stage == STAGE_CHECK_IN_FORCE && status != 0)) {
 		land(u, message);
 	} else if (f->stage == STAGE_CHECK_IN_FORCE) {
 		char first[sizeof(f->message)];
@@ -331,6 +348,8 @@ static void roll_back(struct unit *u, int code, const char *text)
 
 	if (f->renewing) {
 		u->served = false;
+		/* Nothing has changed, but what members name outside of it may have. */
+		u->dirty |= !is_hosts_fault(code) && !u->fault && suspects_doubt_fragile(u);
 		land(u, message);
 		return;
 	}

@@ -79,7 +79,9 @@ static int read_member(struct reader *r)
 	r->name = r->at;
 	at = r->at + strcspn(r->at, " \n");
 	r->text = r->at = newline + 1;
-	for (size_t s = 0; s < FRAGMENT_SECTIONS; s++) {
+	memset(r->len, 0, sizeof(r->len));
+	/* An earlier version of this program may have had fewer. */
+	for (size_t s = 0; s < FRAGMENT_SECTIONS && (s == 0 || at < newline); s++) {
 		if (!read_length(&at, &r->len[s]) || r->len[s] >= (size_t)(r->end - r->at))
 			return -1;
 		r->at += r->len[s];

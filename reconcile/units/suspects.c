@@ -107,6 +107,28 @@ void suspects_doubt(struct unit *u)
 		generation_remove(u->dir, doubted);
 }
 
+bool suspects_doubt_fragile(struct unit *u)
+{
+	struct table_entry *it;
+	bool any = false;
+
+	if (!u->config.type->may_break)
+		return false;
+	table_each (&u->members, it) {
+		struct member *m = it->value;
+
+		if (!u->config.type->may_break(m->name))
+			continue;
+		any = true;
+		u->forced |= m->good != NULL; /* what is in force has it */
+		doubt(m);
+		if (u->flight.stage != STAGE_IDLE && m->want && !m->trial)
+			set_on_trial(u, m);
+	}
+	bisect_start(&u->flight.bisect, u->flight.bisect.count);
+	return any;
+}
+
 static void accept(struct unit *u, struct member *m)
 {
 	if (m->good == m->trial && !m->changed)
@@ -170,9 +192,11 @@ void suspects_quarantine(struct unit *u, size_t place)
 	if (!still)
 		return; /* what it wants now is another thing, and gets a trial of its own */
 	m->changed = false;
+	m->quarantined_usec = clock_usec();
+	if (m->quarantined && strcmp(m->quarantined, f->message) == 0)
+		return; /* it was tried again */
 	free(m->quarantined);
 	m->quarantined = memory_dup(f->message);
-	m->quarantined_usec = clock_usec();
 	unit_report(u, &(struct report){ .kind = REPORT_QUARANTINED,
 					 .item = m->name,
 					 .text = m->quarantined,

@@ -20,9 +20,10 @@
 #include "agent/base/own.h"
 #include "reconcile/units/members.h"
 
-#define BACK_OFF_MAX (900 * USEC_PER_SEC)
-#define DAY          (86400 * USEC_PER_SEC)
-#define STEADY       (60 * USEC_PER_SEC) /* a daemon that lived so long did not die at once */
+#define BACK_OFF_MAX  (900 * USEC_PER_SEC)
+#define DAY           (86400 * USEC_PER_SEC)
+#define FRAGILE_AGAIN (300 * USEC_PER_SEC)
+#define STEADY        (60 * USEC_PER_SEC) /* a daemon that lived so long did not die at once */
 
 static uint64_t back_off(unsigned n)
 {
@@ -386,6 +387,14 @@ static void look_at_link(struct unit *u)
 					 .generation = u->in_force });
 }
 
+/* What it names outside may have been mended meanwhile. */
+static uint64_t quarantine_usec(const struct unit *u, const struct member *m)
+{
+	bool may_break = u->config.type->may_break && u->config.type->may_break(m->name);
+
+	return may_break ? FRAGILE_AGAIN : DAY;
+}
+
 static void look_at_quarantined(struct unit *u)
 {
 	uint64_t now = clock_usec();
@@ -394,7 +403,8 @@ static void look_at_quarantined(struct unit *u)
 	table_each (&u->members, it) {
 		struct member *m = it->value;
 
-		if (m->quarantined && !m->changed && now - m->quarantined_usec > DAY)
+		if (m->quarantined && !m->changed &&
+		    now - m->quarantined_usec > quarantine_usec(u, m))
 			m->changed = true;
 	}
 }

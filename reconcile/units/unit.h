@@ -93,6 +93,8 @@ void flight_clear(struct unit *u);
 void suspects_gather(struct unit *u);
 /* What is in force was never seen to work: back to what was, and whoever differs is a suspect. */
 void suspects_doubt(struct unit *u);
+/* Those that may break by themselves are on trial from now on, in this flight too; false: there are none. */
+bool suspects_doubt_fragile(struct unit *u);
 /* The first n are good: as they were on trial. */
 void suspects_accept(struct unit *u, size_t n);
 /* Those who left are gone from the generation in force. */

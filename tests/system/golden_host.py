@@ -119,6 +119,7 @@ def build():
         os.chmod(f"{ROOT}/run/{place}", 0o710)
     for name in ("nginx.conf", "maps.conf", "sites.conf", "generation.conf"):
         write(f"{GENERATION}/{name}", golden(name))
+    write(f"{GENERATION}/dropins.conf", "")
     write(f"{ROOT}/state/php/php-fpm.conf", golden("php-fpm.conf"))
     write(f"{ROOT}/state/php/webspaces.ini", golden("php.ini"))
     for directory, name, kind in CERTIFICATES:

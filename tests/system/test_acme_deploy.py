@@ -148,11 +148,11 @@ def foreign_server(machine):
         pem, key = https_authority().server([name], "foreign")
         with open(file, "w", encoding="ascii") as text:
             text.write(f"server {{ listen {address} ssl; server_name {name}; ssl_certificate {pem}; ssl_certificate_key {key}; }}\n")
-        os.kill(host.nginx_pid(), signal.SIGHUP)
+        with open(pem, encoding="ascii") as text:
+            wait_for("nginx serves it", lambda chain=text.read(): host.served(name, address.rsplit(":", 1)[0].strip("[]")) in chain)
 
     yield take
     os.unlink(file)
-    os.kill(host.nginx_pid(), signal.SIGHUP)
     alice = lambda address: host.served("alice", address) in chain_of(host, "alice")
     wait_for("it is gone", lambda: alice("127.0.0.1") and alice("::1"))
 

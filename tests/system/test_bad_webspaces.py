@@ -409,28 +409,6 @@ def nobody_blamed(host):
             assert condition["reason"] != "Quarantined", webspace
 
 
-def test_a_broken_file_of_the_admins_blames_nobody(served):  # promise 2, C16 C3 design 4: the host is at fault
-    host, watch = served, Watch(served)
-    broken = "/etc/nginx/webspaces.d/x.conf"
-    put_etc(broken, "no_such_directive on;\n")
-    try:
-        host.drop("new1")
-        host.drop("new2")
-        wait_for("the journal says who is at fault", lambda: says(host, "the host's own configuration is at fault", broken), 15)
-        said = wait_for("status says it", lambda: told(host, "new1", "Sites", "HostFault", broken) or None, 10)
-        assert said
-        nobody_blamed(host)
-        assert host.journal().count("is at fault") < 4, host.journal()
-    finally:
-        os.unlink(broken)
-    host.agent.send_signal(signal.SIGHUP)
-    host.wait_ready("new1", "new2", seconds=60)
-    for name in ("new1", "new2"):
-        host.write(name, "index.php", PAGE)
-        host.wait_answers(name)
-    watch.end()
-
-
 def test_a_broken_php_ini_of_the_admins_harms_nobody(served):  # promise 2, C3
     host, watch = served, Watch(served)
     version = sorted(os.listdir("/etc/php"))[-1]

@@ -264,7 +264,7 @@ def test_names_that_are_unknown_with_a_status_answer_too(host):
 
 def test_what_an_admin_forbids_for_all_leaves_the_challenge(host):
     closed = 'deny all; auth_basic "closed"; auth_basic_user_file /dev/null;\n'
-    with host.changed("nginx.conf", "\tinclude /etc/nginx/webspaces.d", f"\t{closed}\tinclude /etc/nginx/webspaces.d"):
+    with host.changed("nginx.conf", '/dropins.conf";', f'/dropins.conf";\n\t{closed}'):
         assert ask("wiki.bob.example.org", "/").status in (401, 403)
         for kind in PLAIN:
             assert_answers(PLAIN[kind])

@@ -19,6 +19,7 @@
 #include "reconcile/service.h"
 #include "reconcile/services/nginx/handover.h"
 #include "reconcile/services/nginx/nginx_daemon.h"
+#include "reconcile/services/nginx/nginx_dropins.h"
 #include "reconcile/services/nginx/surveyor.h"
 #include "reconcile/services/site_facts.h"
 #include "renderers/renderers.h"
@@ -33,8 +34,9 @@ struct nginx {
 	struct service_config config;
 	struct unit *unit;
 	const struct nginx_instance *instance;
-	struct surveyor *surveyor;   /* NULL where nginx is ours */
-	struct nginx_daemon *daemon; /* NULL when dry */
+	struct surveyor *surveyor;    /* NULL where nginx is ours */
+	struct nginx_daemon *daemon;  /* NULL when dry */
+	struct nginx_dropins dropins; /* where nginx is ours */
 	struct table made_of; /* webspace → uint64_t: what its fragment was rendered from */
 	bool publish_later; /* once the daemon has said what it serves, and what else it is told */
 	bool was_published; /* somebody has asked for it: all there is has been set */
@@ -94,7 +96,7 @@ static int nginx_check(const struct unit *u, const char *dir, struct arena *a,
 	if (s && s->problem)
 		return err_set(e, EHOSTDOWN, "%s", s->problem);
 	*ret_argv = n->instance->check(unit_host(u), dir, a);
-	return 0;
+	return nginx_dropins_link(&n->dropins, dir, e);
 }
 
 static int nginx_activate(struct unit *u, uint64_t generation, struct err *e)
@@ -134,6 +136,8 @@ static const struct unit_type nginx_unit = {
 	.service = "nginx",
 	.compose = nginx_files,
 	.check = nginx_check,
+	.explain = nginx_dropins_explain,
+	.may_break = nginx_dropins_is_member,
 	.activate = nginx_activate,
 	.probe = nginx_probe,
 	.revert = nginx_revert,
@@ -153,7 +157,7 @@ static void tell_standing(struct nginx *n, const struct member *m)
 {
 	bool in_force = !m->changed && unit_generation(n->unit) != 0;
 
-	if (!m->want)
+	if (!m->want || nginx_dropins_is_member(m->name))
 		return;
 	if (m->quarantined) {
 		tell(n, m->name, CONDITION_FALSE, "Quarantined", m->quarantined);
@@ -279,6 +283,7 @@ static void nginx_close(void *service)
 		unit_close(n->unit);
 	surveyor_close(n->surveyor);
 	nginx_daemon_close(n->daemon);
+	nginx_dropins_clear(&n->dropins);
 	table_free_values(&n->made_of);
 	free(n->fault);
 	free(n);
@@ -396,7 +401,8 @@ static void nginx_list(void *service, struct table *ret_names)
 	struct table_entry *it;
 
 	table_each (unit_members(n->unit), it)
-		(void)table_set(ret_names, it->key, n);
+		if (!nginx_dropins_is_member(it->key))
+			(void)table_set(ret_names, it->key, n);
 }
 
 static bool nginx_withdrawn(void *service, const char *name)
@@ -406,11 +412,18 @@ static bool nginx_withdrawn(void *service, const char *name)
 	return unit_has_left(n->unit, name);
 }
 
+static void dropins_read(struct nginx *n)
+{
+	if (n->instance->is_ours)
+		nginx_dropins_read(&n->dropins, n->unit, n->config.report, n->config.data);
+}
+
 static void nginx_publish(void *service)
 {
 	struct nginx *n = service;
 
 	n->was_published = true;
+	dropins_read(n);
 	if (!is_known(n))
 		n->publish_later = true;
 	else
@@ -439,6 +452,7 @@ static void nginx_look(void *service)
 	struct nginx *n = service;
 
 	look_at_include(n);
+	dropins_read(n);
 	if (!n->publish_later && is_known(n))
 		unit_look(n->unit);
 	if (n->surveyor)
@@ -459,6 +473,13 @@ static uint64_t nginx_generation(void *service)
 	return unit_generation(n->unit);
 }
 
+static void nginx_complain(const void *service, struct buf *ret)
+{
+	const struct nginx *n = service;
+
+	nginx_dropins_complain(&n->dropins, n->unit, ret);
+}
+
 const struct service_type nginx_service_type = {
 	.name = "nginx",
 	.open = nginx_open,
@@ -471,4 +492,5 @@ const struct service_type nginx_service_type = {
 	.look = nginx_look,
 	.idle = nginx_idle,
 	.generation = nginx_generation,
+	.complain = nginx_complain,
 };
