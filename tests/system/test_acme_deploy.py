@@ -137,6 +137,14 @@ def test_somebody_else_s_reloads_at_any_moment_of_a_renewal_fail_no_handshake(ma
     assert load.done > 20 and not load.failed, load.failed[:5]
 
 
+def served_quietly(host, name, address):
+    """As host.served; a line that is in no chain where nothing of that name is served."""
+    try:
+        return host.served(name, address)
+    except OSError:
+        return "nothing"
+
+
 @pytest.fixture
 def foreign_server(machine):
     """A function: a server block of the admin's own takes an address, with another certificate; gone afterwards."""
@@ -149,7 +157,8 @@ def foreign_server(machine):
         with open(file, "w", encoding="ascii") as text:
             text.write(f"server {{ listen {address} ssl; server_name {name}; ssl_certificate {pem}; ssl_certificate_key {key}; }}\n")
         with open(pem, encoding="ascii") as text:
-            wait_for("nginx serves it", lambda chain=text.read(): host.served(name, address.rsplit(":", 1)[0].strip("[]")) in chain)
+            chain, where = text.read(), address.rsplit(":", 1)[0].strip("[]")
+        wait_for("nginx serves it", lambda: served_quietly(host, name, where) in chain)
 
     yield take
     os.unlink(file)
