@@ -4,7 +4,7 @@
  * meet. Whatever is lost on the way is found by the look at everything that
  * runs every full_pass_s.
  */
-#include "agent/agent.h"
+#include "agent/agent_inside.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -14,14 +14,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/back.h"
 #include "agent/base/clock.h"
 #include "agent/base/ids.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
-#include "agent/confirm.h"
 #include "agent/control.h"
 #include "agent/host_files.h"
 #include "agent/journal.h"
@@ -34,27 +32,6 @@
 
 /* What is still becoming known about a webspace is told after that long, settled or not. */
 #define STATUS_LATER_USEC (2 * USEC_PER_SEC)
-
-struct agent {
-	struct agent_config config;
-	int lock; /* -1: none (plan) */
-	struct loop *loop;
-	struct journal *journal;
-	struct metrics *metrics;
-	struct catalog *catalog;
-	struct reconcile *reconcile;
-	struct watchers *watchers; /* these four only while it stays */
-	struct status *status;
-	struct control *control;
-	struct notify *notify;
-	struct loop_source *sources[3], *look_again, *files_again, *status_later;
-	char *problem; /* why config_dir cannot be read; NULL: it can */
-	struct stat host_file;
-	struct news_held held; /* in this look */
-	uint64_t rolled_back;  /* as was told last */
-	bool loaded, seen_all, ready;
-	bool status_due; /* status_later is set */
-};
 
 const struct catalog *agent_catalog(const struct agent *a)
 {
@@ -73,7 +50,7 @@ const char *agent_problem(const struct agent *a)
 
 /* Files → desired state ------------------------------------------------- */
 
-static void on_changed(struct entry *entry, void *data)
+void agent_entry_changed(struct entry *entry, void *data)
 {
 	struct agent *a = data;
 
@@ -91,7 +68,7 @@ static void on_changed(struct entry *entry, void *data)
 		news_add_held(&a->held, entry->name);
 }
 
-static void tell_host_status(struct agent *a)
+void agent_write_host_status(struct agent *a)
 {
 	autobuf struct buf names = { 0 }, complaints = { 0 };
 	struct status_host host = {
@@ -135,14 +112,14 @@ static void plan_next_look(struct agent *a)
 			       next ? clock_usec() + seconds * USEC_PER_SEC : UINT64_MAX);
 }
 
-static void look_at_file(struct agent *a, const char *name)
+void agent_read_file(struct agent *a, const char *name)
 {
 	struct err e;
 	int r;
 
 	catalog_generation(a->catalog, generation_last(a->config.host));
-	r = name ? catalog_look(a->catalog, name, clock_wall(), on_changed, a, &e)
-		 : catalog_look_all(a->catalog, clock_wall(), on_changed, a, &e);
+	r = name ? catalog_look(a->catalog, name, clock_wall(), agent_entry_changed, a, &e)
+		 : catalog_look_all(a->catalog, clock_wall(), agent_entry_changed, a, &e);
 
 	set_problem(a, r < 0 ? e.text : NULL);
 	/* What a webspace left behind is known only where all files were seen. */
@@ -155,7 +132,7 @@ static void look_at_file(struct agent *a, const char *name)
 	plan_next_look(a);
 	/* Before the first look at the daemons is done, what the last agent told of them stands. */
 	if (a->ready || a->problem)
-		tell_host_status(a);
+		agent_write_host_status(a);
 }
 
 /* Hints ------------------------------------------------------------------ */
@@ -165,7 +142,7 @@ static void on_hint(enum hint hint, const char *name, void *data)
 	struct agent *a = data;
 
 	if (hint == HINT_FILE)
-		look_at_file(a, name);
+		agent_read_file(a, name);
 	else if (hint == HINT_HOME)
 		reconcile_look(a->reconcile, name);
 	else if (name && strcmp(name, a->config.host->file) == 0)
@@ -176,25 +153,28 @@ static void on_hint(enum hint hint, const char *name, void *data)
 
 static void on_look_again(void *data)
 {
-	look_at_file(data, NULL);
+	agent_read_file(data, NULL);
 }
 
 static void on_files_again(void *data)
 {
 	struct agent *a = data;
 
-	look_at_file(a, NULL);
+	agent_read_file(a, NULL);
 	loop_timer_set(a->files_again,
 		       clock_usec() + a->config.host->reconcile.full_pass_s * USEC_PER_SEC);
 }
 
+void agent_reload(struct agent *a)
+{
+	notify_reloading(a->notify);
+	agent_read_file(a, NULL);
+	reconcile_look_host(a->reconcile, NULL);
+}
+
 static void on_hangup(void *data)
 {
-	struct agent *a = data;
-
-	notify_reloading(a->notify);
-	look_at_file(a, NULL);
-	reconcile_look_host(a->reconcile, NULL);
+	agent_reload(data);
 }
 
 static void on_terminate(void *data)
@@ -262,7 +242,7 @@ static void on_idle(struct agent *a)
 	if (a->status)
 		status_seen_all(a->status);
 	flush_status(a);
-	tell_host_status(a);
+	agent_write_host_status(a);
 	if (a->config.mode != AGENT_RUN) {
 		loop_stop(a->loop, 0);
 		return;
@@ -278,6 +258,7 @@ static void on_report(const struct report *r, void *data)
 	struct agent *a = data;
 	autofree char *name = NULL;
 
+	a->counts[r->kind]++;
 	if (a->config.report)
 		a->config.report(r, a->config.data);
 	if (a->config.mode != AGENT_PLAN)
@@ -302,38 +283,6 @@ static void on_report(const struct report *r, void *data)
 		break;
 	default:
 		break;
-	}
-}
-
-/* What can be asked at the door. */
-static void answer_door(const char *verb, const char *word, bool *ret_ok, struct buf *ret_message,
-			void *data)
-{
-	struct agent *a = data;
-
-	*ret_ok = true;
-	if (strcmp(verb, "confirm") == 0) {
-		*ret_ok = confirm_answer(a->catalog, reconcile_generation(a->reconcile), word,
-					 on_changed, a, ret_message);
-		tell_host_status(a);
-	} else if (strcmp(verb, "rollback") == 0 || strcmp(verb, "release") == 0) {
-		look_at_file(a, NULL); /* what changed before this is no reason to end it */
-		*ret_ok = back_answer(a->catalog, verb, word, ret_message);
-		look_at_file(a, NULL);
-	} else if (strcmp(verb, "reload") == 0) {
-		on_hangup(a);
-	} else if (strcmp(verb, "look") == 0) {
-		look_at_file(a, word);
-		reconcile_look(a->reconcile, word);
-	} else if (strcmp(verb, "serves") == 0) {
-		*ret_ok = word &&
-			  (catalog_get(a->catalog, word) || reconcile_subject(a->reconcile, word));
-	} else if (strcmp(verb, "alive") != 0) {
-		int r = reconcile_ask(a->reconcile, verb, word, ret_message);
-
-		*ret_ok = r > 0;
-		if (r == 0)
-			buf_printf(ret_message, "unknown verb '%s'", verb);
 	}
 }
 
@@ -382,7 +331,7 @@ static int open_staying(struct agent *a, struct err *e)
 
 	a->metrics = metrics_open(a->config.host, a->loop, a->reconcile);
 	if (r == 0)
-		r = control_open(a->config.host, a->loop, answer_door, a, &a->control, e);
+		r = control_open(a->config.host, a->loop, agent_answer, a, &a->control, e);
 	open_timers(a);
 	a->notify = notify_open(a->loop, a->reconcile);
 	return r;
@@ -393,12 +342,12 @@ static void load(struct agent *a)
 	struct table_entry *it;
 	struct err e;
 
-	look_at_file(a, NULL);
+	agent_read_file(a, NULL);
 	a->loaded = true;
 	table_each (catalog_entries(a->catalog), it) {
 		const struct entry *entry = it->value;
 
-		on_changed(it->value, a);
+		agent_entry_changed(it->value, a);
 		if (a->status && entry->webspace && status_was_ready(a->status, entry->webspace))
 			reconcile_was_ready(a->reconcile, entry->name);
 	}

@@ -77,6 +77,7 @@ enum report_kind {
 	REPORT_EXPIRING,    /* a certificate ends soon, and no other has come: text */
 	REPORT_REMOVED,     /* webspace is out of service; its subject ends with this call */
 	REPORT_IDLE,        /* nothing is left to do until something happens; once each time */
+	REPORT_KINDS,
 };
 
 struct report {
@@ -123,6 +124,8 @@ void reconcile_was_ready(struct reconcile *r, const char *name);
 void reconcile_take(struct reconcile *r, const char *name);
 /* Look again, soon: at one, or at all (name NULL) at low priority. */
 void reconcile_look(struct reconcile *r, const char *name);
+/* Nothing is queued, under way or in flight. What waits for a time of its own does not count. */
+bool reconcile_settled(const struct reconcile *r);
 /* Every webspace that is known has been set once: from now on services publish. */
 void reconcile_loaded(struct reconcile *r);
 /* … and all files could be seen: what no webspace asks for is left over, and is taken away once. */

@@ -31,6 +31,7 @@ struct watchers {
 	struct mounts mounts;
 	struct settle files, host;
 	uint64_t mounts_due_usec; /* read not before */
+	bool mounts_wait;         /* … and they have changed */
 };
 
 static void hint_file(const char *name, void *data)
@@ -143,6 +144,7 @@ static void read_mounts(void *data)
 
 	uint64_t begin = clock_usec(), took;
 
+	w->mounts_wait = false;
 	if (mounts_read(&w->mounts, &w->homes, NULL) < 0)
 		homes_lost(&w->homes);
 	/* A few jails are read in no time; ten thousand must not be read for each of a burst of mounts. */
@@ -156,10 +158,19 @@ static void on_mounts(int fd, uint32_t epoll_events, void *data)
 	struct watchers *w = data;
 	(void)fd;
 	(void)epoll_events;
-	if (clock_usec() >= w->mounts_due_usec)
+	if (clock_usec() >= w->mounts_due_usec) {
 		read_mounts(w);
-	else
-		loop_timer_set(w->mounts_due, w->mounts_due_usec);
+		return;
+	}
+	w->mounts_wait = true;
+	loop_timer_set(w->mounts_due, w->mounts_due_usec);
+}
+
+bool watchers_settled(struct watchers *w)
+{
+	drain(w);
+	return settle_due(&w->files) == UINT64_MAX && settle_due(&w->host) == UINT64_MAX &&
+	       !w->mounts_wait;
 }
 
 static void attach(struct watchers *w, int inotify_fd)

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,9 @@ void watchers_close(struct watchers *w);
  */
 int watchers_home(struct watchers *w, const char *name, struct err *e);
 void watchers_forget(struct watchers *w, const char *name);
+
+/* Reads what the kernel has for us. True: no hint waits to be given. */
+bool watchers_settled(struct watchers *w);
 
 /*
  * We changed mounts of this webspace ourselves (NULL: of nobody in particular): events of the mount

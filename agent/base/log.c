@@ -195,6 +195,13 @@ void log_on_counted(void (*fn)(void *data), void *data)
 	on_counted_data = data;
 }
 
+static unsigned long n_entries;
+
+unsigned long log_count(void)
+{
+	return n_entries;
+}
+
 /*
  * What has no MESSAGE_ID is alike if it has the same format. Who reads everything on a screen
  * (--debug) gets everything.
@@ -232,6 +239,7 @@ void log_entry(const struct log_entry *entry, const char *format, ...)
 
 	if (entry->level >= LOG_DEBUG && !with_debug)
 		return;
+	n_entries++;
 	va_start(ap, format);
 	vsnprintf(message, sizeof(message), format, ap);
 	va_end(ap);

@@ -40,6 +40,9 @@ void log_sum(void);
 /* … and forgets how much was told: the end of an agent. */
 void log_close(void);
 
+/* Entries so far, those that were only counted included. */
+unsigned long log_count(void);
+
 void log_entry(const struct log_entry *entry, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

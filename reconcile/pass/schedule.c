@@ -182,6 +182,11 @@ static bool queues_are_empty(const struct reconcile *r)
 	return !r->queues[QUEUED_SOON].first && !r->queues[QUEUED_LATER].first;
 }
 
+bool reconcile_settled(const struct reconcile *r)
+{
+	return r->told_idle && !r->due_usec && queues_are_empty(r) && services_are_idle(r);
+}
+
 static bool going_is_withdrawn(struct reconcile *r)
 {
 	struct table_entry *it;

@@ -199,6 +199,12 @@ acme = {{ {self.acme or 'issuer = "internal";'} }};
         assert self.agent.poll() is None, self.journal()
         return self
 
+    def settle(self, seconds=60):
+        """Waits until the agent has nothing left to do; its counters. Equal ones mean that nothing happened between."""
+        out = self.command("settle", "--timeout", str(seconds), timeout=seconds + 30)
+        assert out.returncode == 0, f"{out.stderr}{out.stdout}\n{self.journal()[-3000:]}"
+        return json.loads(out.stdout)
+
     def alive(self):
         return self.command("status").returncode != 3
 
