@@ -37,6 +37,7 @@ struct certificate {
 	bool covers_some; /* … at least one of them */
 	bool exact;       /* the wanted names, no other, and no wildcard but a wanted one */
 	bool key_matches; /* … and the web server can read the key, but others cannot */
+	bool complete;    /* of an admin's own: browsers get to a root by its chain (own_pair.h) */
 	uint64_t content; /* a hash of the bytes of both files */
 	uint64_t listed;  /* some bits of each of its names (cover.h) */
 };
@@ -78,7 +79,8 @@ int store_install_files(struct store *s, const char *webspace, const char *site,
 
 /*
  * Checks an admin's own files: they parse, the key matches, names are covered, in date. -EBADMSG
- * with a sentence. s may be NULL; with it, files that did not change are not read again.
+ * with a sentence; also 0 with one, if ret->complete is not so. s may be NULL; with it, files that did
+ * not change are not read again.
  */
 int certificate_check_files(struct store *s, const char *certificate, const char *key,
 			    const char *const *names, size_t n_names, time_t now,

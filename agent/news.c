@@ -33,6 +33,7 @@ static const struct topic topics[] = {
 	{ CONDITION_SITES, "NameTaken", ID_FAILED },
 	{ CONDITION_SITES, "Refused", ID_FAILED },
 	{ CONDITION_CERTIFICATE, "BadCertificate", ID_FAILED },
+	{ CONDITION_CERTIFICATE, "ChainIncomplete", ID_FAILED },
 	{ CONDITION_CERTIFICATE, "NamesHeld", ID_UNCERTIFIED },
 	{ CONDITION_CERTIFICATE, "NotValidated", ID_UNCERTIFIED },
 	{ CONDITION_CERTIFICATE, "Refused", ID_UNCERTIFIED },
@@ -57,7 +58,7 @@ static bool is_among(const char *word, const char *const *words)
 /* A certificate's failing ends with the line that tells of another, but for an admin's own. */
 static bool is_failure(enum condition_type type, const char *reason)
 {
-	static const char *const own[] = { "BadCertificate", "Failed", NULL };
+	static const char *const own[] = { "BadCertificate", "ChainIncomplete", "Failed", NULL };
 
 	return type == CONDITION_CERTIFICATE ? is_among(reason, own) : !is_among(reason, passing);
 }

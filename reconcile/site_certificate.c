@@ -151,12 +151,15 @@ static void look_own(const struct look *l, struct site_certificate *ret)
 		return;
 	}
 	ret->renew_at = 0;
-	ret->wanted = ret->trusted = ret->installed && l->live.content == own.content;
-	if (ret->wanted)
-		return;
-	wait_for(ret, "Pending", "the files have not been installed yet");
-	ret->differs = "files";
-	ret->copy = true;
+	ret->trusted = ret->installed && l->live.content == own.content;
+	ret->wanted = ret->trusted && own.complete;
+	if (!ret->trusted) {
+		wait_for(ret, "Pending", "the files have not been installed yet");
+		ret->differs = "files";
+		ret->copy = true;
+	} else if (!ret->wanted) {
+		wait_for(ret, "ChainIncomplete", e.text);
+	}
 }
 
 void site_certificate_look(struct store *s, const struct host *host,

@@ -86,8 +86,7 @@ void certificates_free(certificates *list)
 	sk_X509_pop_free(list, X509_free);
 }
 
-/* All of them. NULL: there is none, or the text is too long. */
-static certificates *read_all(struct pem pem)
+certificates *certificates_read(struct pem pem)
 {
 	auto_of(BIO_free_all) BIO *b = BIO_new_mem_buf(pem.text, (int)pem.len);
 	certificates *list = sk_X509_new_null();
@@ -193,8 +192,7 @@ static char *name_part(const X509_NAME *name, int nid)
 	return copy;
 }
 
-/* A character beyond ASCII is one "?", whatever its bytes. */
-static void print_name(const X509_NAME *name, char *ret, size_t room)
+void openssl_name(const X509_NAME *name, char *ret, size_t room)
 {
 	autofree char *text = name_part(name, NID_commonName);
 	size_t n = 0;
@@ -254,8 +252,8 @@ void chain_describe(certificates *chain, struct chain_facts *ret)
 	*ret = (struct chain_facts){ .key = key_type_of(X509_get0_pubkey(leaf)) };
 	(void)openssl_time(X509_get0_notBefore(leaf), &ret->not_before);
 	(void)openssl_time(X509_get0_notAfter(leaf), &ret->not_after);
-	print_name(X509_get_issuer_name(leaf), ret->issuer, sizeof ret->issuer);
-	print_name(X509_get_issuer_name(last), ret->root, sizeof ret->root);
+	openssl_name(X509_get_issuer_name(leaf), ret->issuer, sizeof ret->issuer);
+	openssl_name(X509_get_issuer_name(last), ret->root, sizeof ret->root);
 	print_serial(leaf, ret);
 	if (X509_digest(leaf, EVP_sha256(), digest, &len) == 1)
 		print_hex(digest, len, ret->leaf_hash);
@@ -264,7 +262,7 @@ void chain_describe(certificates *chain, struct chain_facts *ret)
 
 int chain_facts(struct pem chain, struct chain_facts *ret, struct err *e)
 {
-	auto_of(certificates_free) certificates *all = read_all(chain);
+	auto_of(certificates_free) certificates *all = certificates_read(chain);
 
 	if (!all)
 		return err_set(e, EBADMSG, "not a certificate (PEM)");
@@ -281,7 +279,7 @@ static bool is_called(const X509_NAME *name, const char *common_name)
 
 bool chain_leads_to(struct pem chain, const char *common_name)
 {
-	auto_of(certificates_free) certificates *all = read_all(chain);
+	auto_of(certificates_free) certificates *all = certificates_read(chain);
 	int n = all ? sk_X509_num(all) : 0;
 	bool found =
 		n > 0 && is_called(X509_get_issuer_name(sk_X509_value(all, n - 1)), common_name);

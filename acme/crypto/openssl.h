@@ -69,6 +69,10 @@ void chain_describe(STACK_OF(X509) * chain, struct chain_facts *ret);
 typedef STACK_OF(X509) certificates;
 void certificates_free(certificates *list);
 owned(certificates, certificates_free);
+/* All of a text, up to what is none. NULL: there is none, or the text is too long. */
+certificates *certificates_read(struct pem pem);
+/* Its common name, or organisation, as printable ASCII; a character beyond is one "?", whatever its bytes. */
+void openssl_name(const X509_NAME *name, char *ret, size_t room);
 
 /* a may be NULL. By its names: the signature is not looked at. */
 bool authority_issued(const struct authority *a, X509 *x);

@@ -258,33 +258,12 @@ static bool same_key(const struct store *s, const struct place *p, const struct 
 	       memcmp(buf_text(&live.key), buf_text(&pair->key), pair->key.len) == 0;
 }
 
-int store_install_files(struct store *s, const char *webspace, const char *site,
-			const char *certificate, const char *key, struct err *e)
+int store_install_copy(struct store *s, const struct place *p, const struct pair *pair,
+		       struct err *e)
 {
-	autopair struct pair pair = { 0 };
-	struct certificate c;
-	struct place p;
-	int r = store_place(webspace, site, &p, e);
-
-	if (r == 0)
-		r = pair_read_files(certificate, key, &pair, e);
-	/* They may have been replaced since they were checked: only a pair goes in. */
-	if (r == 0)
-		r = chain_read((struct pem){ buf_text(&pair.chain), pair.chain.len },
-			       (struct pem){ buf_text(&pair.key), pair.key.len }, NULL, 0, NULL, &c,
-			       NULL, e);
-	if (r < 0)
-		return r;
-	if (!c.key_matches)
-		return err_set(e, EBADMSG, "%s is not the key of %s", key, certificate);
-
-	if (same_key(s, &p, &pair))
-		r = replace_chain(s, &p, store_generation(s, &p), &pair.chain, e);
-	else
-		r = add(s, &p, &pair, true, e);
-	if (r < 0)
-		(void)err_in(e, "copy of %s", certificate);
-	return r;
+	if (same_key(s, p, pair))
+		return replace_chain(s, p, store_generation(s, p), &pair->chain, e);
+	return add(s, p, pair, true, e);
 }
 
 /* For certificates of a CA ------------------------------------------------ */

@@ -13,7 +13,14 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 
-enum { SAYS_INTERNAL = 1, SAYS_COVERS = 2, SAYS_EXACT = 4, SAYS_KEY = 8, SAYS_SOME = 16 };
+enum {
+	SAYS_INTERNAL = 1,
+	SAYS_COVERS = 2,
+	SAYS_EXACT = 4,
+	SAYS_KEY = 8,
+	SAYS_SOME = 16,
+	SAYS_COMPLETE = 32
+};
 
 uint64_t seen_names(const char *const *names, size_t n)
 {
@@ -60,6 +67,7 @@ bool seen_get(const struct seen *s, const struct seen_entry *key, struct certifi
 		.covers_some = e->says & SAYS_SOME,
 		.exact = e->says & SAYS_EXACT,
 		.key_matches = e->says & SAYS_KEY,
+		.complete = e->says & SAYS_COMPLETE,
 		.content = e->content,
 		.listed = e->listed,
 	};
@@ -108,7 +116,7 @@ void seen_put(struct seen *s, const struct seen_entry *key, const struct certifi
 	e->not_after = narrow(what->not_after);
 	e->says = (what->internal ? SAYS_INTERNAL : 0u) | (what->covers ? SAYS_COVERS : 0u) |
 		  (what->exact ? SAYS_EXACT : 0u) | (what->key_matches ? SAYS_KEY : 0u) |
-		  (what->covers_some ? SAYS_SOME : 0u);
+		  (what->covers_some ? SAYS_SOME : 0u) | (what->complete ? SAYS_COMPLETE : 0u);
 }
 
 void seen_clear(struct seen *s)

@@ -41,8 +41,9 @@ void store_load(const struct store *s, const struct place *p, unsigned generatio
 		struct pair *ret);
 /* A hash of both files' bytes. */
 uint64_t pair_content(const struct pair *p);
-/* Reads an admin's own files, links followed. -EBADMSG with a sentence. */
-int pair_read_files(const char *certificate, const char *key, struct pair *ret, struct err *e);
+/* A copy of an admin's own pair is live from now on; with the key that is live, only its chain changes. */
+int store_install_copy(struct store *s, const struct place *p, const struct pair *pair,
+		       struct err *e);
 /*
  * Keys for certificates of a CA (install.c). The live one, if we made it, it is of this type and
  * younger than not_before: then a renewal needs no reload. -ENOENT: there is no such key.

@@ -103,6 +103,33 @@ static struct site_certificate served(void)
 	return c;
 }
 
+static char *text_in_top(const char *path)
+{
+	autofd int dir = path_open_dir(top, NULL);
+	char *text = NULL;
+	size_t len;
+
+	assert_int_equal(path_read(dir, path, 65536, &text, &len, NULL), 0);
+	return text;
+}
+
+/* The chain is complete with its root. */
+static void append_root(void)
+{
+	autofree char *root = text_in_top("elsewhere/ca/ca.pem");
+	autofd int fd = open(chain_path, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	assert_int_equal(write(fd, root, strlen(root)), (ssize_t)strlen(root));
+}
+
+static void cut_behind_leaf(void)
+{
+	static const char end[] = "-----END CERTIFICATE-----\n";
+	autofree char *text = text_in_top("own.pem");
+
+	assert_int_equal(truncate(chain_path, strstr(text, end) + strlen(end) - text), 0);
+}
+
 /* Files as an admin has them: made by another CA, good for 90 days. */
 static void make_own_files(const char *const *for_names, size_t n)
 {
@@ -118,6 +145,7 @@ static void make_own_files(const char *const *for_names, size_t n)
 	assert_int_equal(rename(path, chain_path), 0);
 	snprintf(path, sizeof path, "%s/certs/x/x/1/key.pem", elsewhere);
 	assert_int_equal(rename(path, key_path), 0);
+	append_root();
 	site.tls.certificate = chain_path;
 	site.tls.key = key_path;
 }
@@ -200,6 +228,21 @@ static void own_files_are_served_from_a_copy(void **state)
 	assert_true(served().installed); /* the copy of before */
 	assert_int_equal(converge().state, OBSERVED_IN_SYNC);
 	assert_string_equal(served().dir, "alice/alice.example.org/2");
+}
+
+static void an_own_chain_that_leads_to_no_root_is_served_and_not_ready(void **state)
+{
+	struct finding f;
+
+	(void)state;
+	make_own_files(names, 2);
+	cut_behind_leaf();
+	f = converge();
+	assert_int_equal(f.state, OBSERVED_PLACEHOLDER);
+	assert_string_equal(f.reason, "ChainIncomplete");
+	assert_non_null(strstr(
+		f.text, "own.pem lacks the certificate of its issuer \"webspaces internal CA "));
+	assert_true(served().installed && served().trusted && !served().wanted);
 }
 
 static void bad_own_files_leave_what_was_good(void **state)
@@ -336,6 +379,7 @@ int main(void)
 		with_place(other_names_are_another_certificate),
 		with_place(with_acme_an_internal_one_stands_in_and_the_reason_is_told),
 		with_place(own_files_are_served_from_a_copy),
+		with_place(an_own_chain_that_leads_to_no_root_is_served_and_not_ready),
 		with_place(bad_own_files_leave_what_was_good),
 		with_place(bad_own_files_from_the_start_are_stood_in_for),
 		with_place(without_tls_nothing_is_wanted),

@@ -332,15 +332,15 @@ static void own_files_are_judged_in_a_sentence(void **state)
 		const char *expected; /* part of the sentence; NULL: good */
 	} cases[] = {
 		{ chain, key, names, NOW, NULL },
-		{ chain, key, names, NOW + 91 * DAY, "ended 2027-" },
-		{ chain, key, names, NOW - DAY, "does not begin before" },
+		{ chain, key, names, NOW + 91 * DAY, "expired on 2027-" },
+		{ chain, key, names, NOW - DAY, "is not valid before" },
 		{ chain, key, other, NOW, "does not cover shop.example.org" },
 		{ chain, "certs/bob/bob.example.org/1/key.pem", names, NOW, "is not the key of" },
 		{ "garbage.pem", key, names, NOW, "garbage.pem: not a certificate" },
-		{ chain, "garbage.pem", names, NOW, "is not the key of" },
+		{ chain, "garbage.pem", names, NOW, "garbage.pem: not a private key (PEM)" },
 		{ "none.pem", key, names, NOW, "none.pem: No such file" },
-		{ chain, "certs", names, NOW, "certs is no regular file" },
-		{ "/dev/zero", key, names, NOW, "/dev/zero is no regular file" },
+		{ chain, "certs", names, NOW, "certs is not a regular file" },
+		{ "/dev/zero", key, names, NOW, "/dev/zero is not a regular file" },
 	};
 
 	for (size_t i = 0; i < ELEMENTS(cases); i++) {
