@@ -75,6 +75,7 @@ void agent_write_host_status(struct agent *a)
 		.generation = reconcile_generation(a->reconcile),
 		.revision = catalog_revision(a->catalog),
 		.held = catalog_held(a->catalog),
+		.held_accounts = reconcile_held(a->reconcile),
 		.problem = a->problem,
 	};
 	struct err e;
@@ -86,6 +87,7 @@ void agent_write_host_status(struct agent *a)
 	catalog_rollback_names(a->catalog, &names);
 	host.rolled_back_names = buf_text(&names);
 	metrics_held(a->metrics, host.held);
+	news_held_accounts(&a->held, host.held_accounts);
 	if (a->status && status_write_host(a->status, &host, &e) < 0)
 		log_error("status: %s", e.text);
 }

@@ -1,45 +1,57 @@
-/* webspaces confirm: lets a held mass removal go on. */
+/* webspaces confirm: lets a held mass removal go on, and many lost accounts be made again. */
 #include <errno.h>
 #include <stdio.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
+#include "agent/confirm.h"
 #include "agent/control.h"
 #include "agent/model/catalog.h"
 #include "agent/model/load.h"
 #include "agent/verb.h"
+#include "reconcile/accounts/loss.h"
 
 /* Held by `webspaces apply`: the next one is to go on with what is held by now. */
-static int approve(const struct host *host, struct err *e)
+static int approve(const struct host *host, size_t *ret_accounts, struct err *e)
 {
 	autofd int lock = control_lock(host, e);
 	struct catalog *c = NULL;
 	int r = lock < 0 ? lock : catalog_open(host, true, &c, e);
+	struct loss *loss = NULL;
 
 	if (r >= 0)
 		r = catalog_look_all(c, clock_wall(), NULL, NULL, e);
 	if (r >= 0)
 		r = catalog_approve(c, e);
 	catalog_close(c);
+	if (r >= 0) {
+		int written;
+
+		loss = loss_open(host->state_dir, true);
+		*ret_accounts = loss_confirm(loss);
+		written = loss_write(loss, e);
+		r = written < 0 ? written : r;
+	}
+	loss_close(loss);
 	return r;
 }
 
 static int confirm_without_agent(const struct host *host, const char *generation)
 {
+	autobuf struct buf message = { 0 };
 	struct err e = { 0 };
+	size_t n_accounts = 0;
 	int n;
 
 	if (generation) {
 		err_set(&e, ENOENT, "no agent runs, so no generation is in force");
 		return verb_failed(&e);
 	}
-	n = approve(host, &e);
+	n = approve(host, &n_accounts, &e);
 	if (n < 0)
 		return verb_failed(&e);
-	if (n > 0)
-		printf("%d removal%s on with the next apply\n", n, n == 1 ? " goes" : "s go");
-	else
-		puts("no removal is held");
+	confirm_say((size_t)n, n_accounts, " with the next apply", &message);
+	puts(buf_text(&message));
 	return EXIT_OK;
 }
 
@@ -86,6 +98,11 @@ const struct verb confirm_verb = {
 		"\n"
 		"Removing stops serving and unmounts. Accounts and data stay until 'webspaces "
 		"purge'.\n"
+		"\n"
+		"Accounts of webspaces that are gone at once, that many, are held in the same way: "
+		"their\n"
+		"sites stay served, and this has the accounts made again with the ids that they "
+		"had.\n"
 		"\n"
 		"Where no agent runs, the next 'webspaces apply' goes on with what is held now.\n"
 		"\n"

@@ -210,7 +210,8 @@ static void print_rollback(struct display *d, const struct json *j)
 
 static void print_host(struct display *d, const struct json *j, bool lives)
 {
-	long long held = json_number(j, "held", 0);
+	long long accounts = json_number(j, "held_accounts", 0);
+	long long held = json_number(j, "held", 0) - accounts;
 
 	if (!lives) {
 		display_add(d, HUE_BAD, "NO AGENT RUNS; this is what the last one saw");
@@ -229,6 +230,13 @@ static void print_host(struct display *d, const struct json *j, bool lives)
 	if (held > 0) {
 		display_printf(d, HUE_WARN, "%lld removal%s held: see 'webspaces confirm --help'",
 			       held, held == 1 ? " is" : "s are");
+		display_line(d);
+	}
+	if (accounts > 0) {
+		display_printf(d, HUE_WARN,
+			       "%lld accounts are gone at once and are not made again: see "
+			       "'webspaces confirm --help'",
+			       accounts);
 		display_line(d);
 	}
 }

@@ -243,6 +243,17 @@ void news_held(struct news_held *held)
 	table_clear(&held->names);
 }
 
+void news_held_accounts(struct news_held *held, size_t n)
+{
+	if (n > held->n_accounts)
+		log_entry(
+			&(struct log_entry){ .level = LOG_WARNING, .id = ID_REMOVAL_HELD },
+			"%zu accounts of webspaces are gone at once: none is made again until they "
+			"are back, or 'webspaces confirm'",
+			n);
+	held->n_accounts = n;
+}
+
 /* The host's settings hold as long as the agent runs: nobody should wonder why nothing happens. */
 void news_host_file(const char *file, struct stat *known)
 {

@@ -28,10 +28,14 @@ void news_file(const struct entry *entry, unsigned grace_s, const char *revision
 /* Removals that one look has found to be held: one line for all of them. */
 struct news_held {
 	struct table names; /* a set */
+	size_t n_accounts;  /* that were held when it was logged last */
 };
 void news_add_held(struct news_held *held, const char *name);
 /* Logs, if there are any, and forgets them. */
 void news_held(struct news_held *held);
+
+/* Logs that so many lost accounts are held, if more are than before. */
+void news_held_accounts(struct news_held *held, size_t n);
 
 /* Logs that the host's file is another than the known one, which it then is. */
 void news_host_file(const char *file, struct stat *known);

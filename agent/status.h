@@ -15,8 +15,9 @@ struct status;
 struct status_host {
 	uint64_t generation;
 	const char *revision; /* or NULL */
-	size_t held;          /* removals that wait for `webspaces confirm` */
-	uint64_t rolled_back; /* as of which generation; 0: what files say is in force */
+	size_t held,
+		held_accounts; /* removals and lost accounts that wait for `webspaces confirm` */
+	uint64_t rolled_back;  /* as of which generation; 0: what files say is in force */
 	time_t rolled_back_since;
 	const char *rolled_back_names; /* of whom, in words; NULL where it is not */
 	const char *problem;           /* what is wrong with the host itself, or NULL */

@@ -19,6 +19,7 @@
 #include "reconcile/world.h"
 
 #define USERDEL      "/usr/sbin/userdel"
+#define GROUPDEL     "/usr/sbin/groupdel"
 #define USERDEL_USEC (30 * USEC_PER_SEC)
 
 static int remove_mounts(struct world *w, const char *name, struct err *e)
@@ -33,7 +34,19 @@ static int remove_mounts(struct world *w, const char *name, struct err *e)
 	return r;
 }
 
-/* userdel takes the group of the same name along. */
+/* userdel(8) takes the group of the same name along, unless the web server's user is a member. */
+static int remove_group(struct world *w, const char *name, gid_t gid, struct err *e)
+{
+	const char *const argv[] = { GROUPDEL, name, NULL };
+	struct account_group group;
+	int r = accounts_refresh(w->accounts, e);
+
+	if (r < 0 || accounts_group(w->accounts, name, &group, NULL) < 0 || group.gid != gid)
+		return r;
+	return spawn_run(&(struct spawn){ .argv = argv }, NULL, clock_usec() + USERDEL_USEC, NULL,
+			 e);
+}
+
 static int remove_account(struct world *w, const char *name, struct err *e)
 {
 	const char *const argv[] = { USERDEL, name, NULL };
@@ -51,6 +64,8 @@ static int remove_account(struct world *w, const char *name, struct err *e)
 	if (!ownership_has(w, name, "account", id))
 		return 0;
 	r = spawn_run(&spawn, NULL, clock_usec() + USERDEL_USEC, NULL, e);
+	if (r >= 0)
+		r = remove_group(w, name, account.gid, e);
 	return r < 0 ? err_in(e, "remove the account") : 0;
 }
 

@@ -161,6 +161,11 @@ typedef void served_certificate_fn(const struct served_certificate *c, void *dat
 /* All of them, out of memory. Texts are the webspaces'. */
 void reconcile_each_certificate(const struct reconcile *r, served_certificate_fn *fn, void *data);
 
+/* How many webspaces wait for reconcile_confirm: their accounts are gone, all at once. */
+size_t reconcile_held(const struct reconcile *r);
+/* What is held may be done now. Returns for how many webspaces. */
+size_t reconcile_confirm(struct reconcile *r, struct err *e);
+
 /* A verb for one of the services: see struct service_type. */
 int reconcile_ask(struct reconcile *r, const char *verb, const char *word, struct buf *ret_message);
 

@@ -31,10 +31,11 @@ struct world {
 	struct arena *arena; /* lives as long as the slice */
 	uint64_t now_usec;   /* clock_usec() at the start of the slice */
 	time_t wall;
-	struct accounts *accounts;   /* name → uid, gid */
-	struct store *store;         /* certificates */
-	struct ownership *ownership; /* what we made (ownership.h) */
-	char thumbprint[44];         /* of the account that answers http-01 here; "": none */
+	struct accounts *accounts;    /* name → uid, gid */
+	struct store *store;          /* certificates */
+	struct ownership *ownership;  /* what we made (ownership.h) */
+	const struct table *subjects; /* name → struct subject, all of them; NULL: not known */
+	char thumbprint[44];          /* of the account that answers http-01 here; "": none */
 };
 
 enum observed {
@@ -97,6 +98,9 @@ struct resource_type {
 	int (*remove)(struct world *w, void *state, const char *name, struct err *e);
 	/* Names of webspaces for which something of this type, made by us, is on the machine (a set: values not NULL). */
 	int (*list)(struct world *w, void *state, struct table *ret_names, struct err *e);
+	/* What is held until a person says so may be done now. Returns for how many webspaces. */
+	size_t (*confirm)(struct world *w, void *state, struct err *e);
+	size_t (*held)(const void *state);
 	/* When time alone will make an item differ (a certificate's renewal): wall time, 0 never. */
 	time_t (*next_look)(struct world *w, void *state);
 	/* The certificates of this desired state, as last observed. */

@@ -9,11 +9,16 @@
 #define MANY         5
 #define MANY_PERCENT 2
 
+bool removal_is_many(size_t n_absent, size_t n_in_force)
+{
+	size_t share = n_in_force * MANY_PERCENT / 100;
+
+	return n_absent > (share > MANY ? share : MANY);
+}
+
 static bool looks_like_an_accident(const struct removal_view *v)
 {
-	size_t share = v->n_in_force * MANY_PERCENT / 100;
-
-	return v->n_files == 0 || v->n_absent > (share > MANY ? share : MANY);
+	return v->n_files == 0 || removal_is_many(v->n_absent, v->n_in_force);
 }
 
 enum removal removal_decide(const struct removal_view *v)

@@ -25,4 +25,6 @@ struct removal_view {
 	size_t n_absent;   /* … of them, those whose file is gone */
 };
 
+/* Are this many at once more often an accident than meant? Of accounts as of files. */
+bool removal_is_many(size_t n_absent, size_t n_in_force);
 enum removal removal_decide(const struct removal_view *v);

@@ -1,6 +1,6 @@
 /*
- * Three sorted arrays over the text of /etc/passwd and /etc/group: users by
- * name, groups by id, and every id that is taken. Sorting ten thousand of them
+ * Sorted arrays over the text of /etc/passwd and /etc/group: users by name,
+ * groups by id and by name, and every id that is taken. Sorting ten thousand of them
  * costs a few milliseconds, each time the files change; a lookup is a binary
  * search and the host's memory for it about a megabyte.
  */
@@ -18,6 +18,8 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/table.h"
+#include "reconcile/accounts/groups.h"
+#include "reconcile/accounts/id.h"
 #include "reconcile/accounts/nss.h"
 
 #define FILE_MAX       (64u << 20)
@@ -38,11 +40,6 @@ struct user {
 	gid_t gid;
 };
 
-struct group_line {
-	gid_t gid;
-	const char *members; /* "a,b" */
-};
-
 /* What a name service said. */
 struct answer {
 	int result; /* 0, -ENOENT or -EAGAIN */
@@ -60,13 +57,12 @@ struct accounts {
 	char *passwd_text, *group_text;
 	struct user *users;
 	size_t n_users;
-	struct group_line *groups;
-	size_t n_groups;
+	struct groups groups;
 	id_t *ids; /* uids and gids of both files, sorted */
 	size_t n_ids;
 	gid_t *primaries; /* one for each user, sorted */
 
-	struct nss *nss;
+	struct nss *users_nss, *groups_nss;
 	struct table answers; /* name → struct answer */
 };
 
@@ -113,11 +109,12 @@ void accounts_close(struct accounts *a)
 		return;
 	answers_clear(a, UINT64_MAX);
 	table_clear(&a->answers);
-	nss_close(a->nss);
+	nss_close(a->users_nss);
+	nss_close(a->groups_nss);
 	free(a->passwd_text);
 	free(a->group_text);
 	free(a->users);
-	free(a->groups);
+	groups_clear(&a->groups);
 	free(a->ids);
 	free(a->primaries);
 	close(a->dir);
@@ -141,21 +138,6 @@ static bool file_changed(int dir, const char *name, struct file_stamp *stamp)
 	    now.mtime.tv_sec == stamp->mtime.tv_sec && now.mtime.tv_nsec == stamp->mtime.tv_nsec)
 		return false;
 	*stamp = now;
-	return true;
-}
-
-static bool number_read(const char *text, id_t *ret)
-{
-	char *end;
-	unsigned long n;
-
-	if (!text || *text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	n = strtoul(text, &end, 10);
-	if (errno || *end || n >= UINT32_MAX)
-		return false;
-	*ret = (id_t)n;
 	return true;
 }
 
@@ -183,13 +165,6 @@ static int id_compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static int group_compare(const void *a, const void *b)
-{
-	const struct group_line *x = a, *y = b;
-
-	return (x->gid > y->gid) - (x->gid < y->gid);
-}
-
 /* name:x:uid:gid:… A line that is not of this form (a "+" of compat, a comment) says nothing. */
 static void users_parse(struct accounts *a)
 {
@@ -201,47 +176,27 @@ static void users_parse(struct accounts *a)
 		struct user u = { .name = strsep(&line, ":"), .line = n };
 
 		(void)strsep(&line, ":");
-		if (!number_read(strsep(&line, ":"), &u.uid) ||
-		    !number_read(strsep(&line, ":"), &u.gid) || !*u.name)
+		if (!id_read(strsep(&line, ":"), &u.uid) || !id_read(strsep(&line, ":"), &u.gid) ||
+		    !*u.name)
 			continue;
 		a->users[a->n_users++] = u;
 	}
 	qsort(a->users, a->n_users, sizeof *a->users, user_compare);
 }
 
-/* name:x:gid:members */
-static void groups_parse(struct accounts *a)
-{
-	char *rest = a->group_text, *line;
-
-	a->groups = memory_resize(a->groups, lines_count(rest), sizeof *a->groups);
-	a->n_groups = 0;
-	while ((line = strsep(&rest, "\n"))) {
-		struct group_line g = { 0 };
-
-		(void)strsep(&line, ":");
-		(void)strsep(&line, ":");
-		if (!number_read(strsep(&line, ":"), &g.gid))
-			continue;
-		g.members = line ? line : "";
-		a->groups[a->n_groups++] = g;
-	}
-	qsort(a->groups, a->n_groups, sizeof *a->groups, group_compare);
-}
-
 static void ids_collect(struct accounts *a)
 {
 	size_t n = 0;
 
-	a->ids = memory_resize(a->ids, 2 * a->n_users + a->n_groups + 1, sizeof *a->ids);
+	a->ids = memory_resize(a->ids, 2 * a->n_users + a->groups.count + 1, sizeof *a->ids);
 	a->primaries = memory_resize(a->primaries, a->n_users + 1, sizeof *a->primaries);
 	for (size_t i = 0; i < a->n_users; i++) {
 		a->ids[n++] = a->users[i].uid;
 		a->ids[n++] = a->users[i].gid;
 		a->primaries[i] = a->users[i].gid;
 	}
-	for (size_t i = 0; i < a->n_groups; i++)
-		a->ids[n++] = a->groups[i].gid;
+	for (size_t i = 0; i < a->groups.count; i++)
+		a->ids[n++] = a->groups.by_gid[i].gid;
 	a->n_ids = n;
 	qsort(a->ids, a->n_ids, sizeof *a->ids, id_compare);
 	qsort(a->primaries, a->n_users, sizeof *a->primaries, id_compare);
@@ -262,11 +217,11 @@ static int text_read(struct accounts *a, const char *name, char **text, struct e
 	return 0;
 }
 
-/* The services of the passwd line; "files" where there is none (nsswitch.conf(5)). */
+/* The services of the passwd and group lines; "files" where one is missing (nsswitch.conf(5)). */
 static void nss_read(struct accounts *a)
 {
 	autofree char *text = NULL;
-	const char *services = "files";
+	const char *users = "files", *groups = "files";
 	struct err ignored;
 	char *rest, *line;
 	size_t len;
@@ -277,11 +232,15 @@ static void nss_read(struct accounts *a)
 			line += strspn(line, " \t");
 			line[strcspn(line, "#")] = '\0';
 			if (strncmp(line, "passwd:", 7) == 0)
-				services = line + 7;
+				users = line + 7;
+			if (strncmp(line, "group:", 6) == 0)
+				groups = line + 6;
 		}
 	}
-	nss_close(a->nss);
-	a->nss = nss_open(services);
+	nss_close(a->users_nss);
+	nss_close(a->groups_nss);
+	a->users_nss = nss_open(users);
+	a->groups_nss = nss_open(groups);
 }
 
 int accounts_refresh(struct accounts *a, struct err *e)
@@ -290,7 +249,7 @@ int accounts_refresh(struct accounts *a, struct err *e)
 	bool group = file_changed(a->dir, "group", &a->group_stamp);
 	int r;
 
-	if (file_changed(a->dir, "nsswitch.conf", &a->nsswitch_stamp) || !a->nss)
+	if (file_changed(a->dir, "nsswitch.conf", &a->nsswitch_stamp) || !a->users_nss)
 		nss_read(a);
 	if (a->answers.count > ANSWERS_SPARED)
 		answers_clear(a, clock_usec());
@@ -307,7 +266,7 @@ int accounts_refresh(struct accounts *a, struct err *e)
 	r = text_read(a, "group", &a->group_text, e);
 	if (r < 0)
 		return err_in(e, "accounts");
-	groups_parse(a);
+	groups_parse(&a->groups, a->group_text);
 	ids_collect(a);
 	a->read_once = true;
 	return 0;
@@ -328,19 +287,6 @@ bool accounts_have_news(struct accounts *a)
 
 	a->has_news = false;
 	return news;
-}
-
-static bool members_are_only(const char *members, const char *name, const char *web_user)
-{
-	while (*members) {
-		size_t len = strcspn(members, ",");
-
-		if (len && !(len == strlen(name) && strncmp(members, name, len) == 0) &&
-		    !(len == strlen(web_user) && strncmp(members, web_user, len) == 0))
-			return false;
-		members += len + (members[len] == ',');
-	}
-	return true;
 }
 
 /* The first entry of a sorted array that is not below key. */
@@ -365,14 +311,15 @@ static size_t lower_bound(const void *array, size_t n, size_t size, const void *
 /* Is the group the primary one of more than `own` local users, or has it other members? */
 static bool group_is_shared(const struct accounts *a, gid_t gid, const char *name, size_t own)
 {
-	struct group_line key = { .gid = gid };
 	size_t i = lower_bound(a->primaries, a->n_users, sizeof *a->primaries, &gid, id_compare);
+	const struct group_line *group;
+	size_t n;
 
 	if (i + own < a->n_users && a->primaries[i + own] == gid)
 		return true;
-	i = lower_bound(a->groups, a->n_groups, sizeof *a->groups, &key, group_compare);
-	for (; i < a->n_groups && a->groups[i].gid == gid; i++)
-		if (!members_are_only(a->groups[i].members, name, a->web_user))
+	group = groups_of_id(&a->groups, gid, &n);
+	for (size_t j = 0; j < n; j++)
+		if (group_has_other_members(&group[j], name, a->web_user))
 			return true;
 	return false;
 }
@@ -394,22 +341,27 @@ static int local_get(struct accounts *a, const char *name, struct account *ret)
 	return 0;
 }
 
-static const struct answer *answer_get(struct accounts *a, const char *name)
+/* The answer that is kept at key; one that has expired, or is new, has the result 1. */
+static struct answer *answer_at(struct accounts *a, const char *key)
 {
-	struct answer *answer = table_get(&a->answers, name);
+	struct answer *answer = table_make(&a->answers, key, sizeof *answer);
 	uint64_t now = clock_usec();
 
-	if (answer && answer->until_usec > now)
+	if (answer->until_usec <= now)
+		*answer = (struct answer){ .result = 1, .until_usec = now + ANSWER_USEC };
+	return answer;
+}
+
+static const struct answer *answer_get(struct accounts *a, const char *name)
+{
+	struct answer *answer = answer_at(a, name);
+
+	if (answer->result <= 0)
 		return answer;
-	if (!answer) {
-		answer = memory_new(sizeof *answer);
-		(void)table_set(&a->answers, name, answer);
-	}
-	*answer = (struct answer){ .until_usec = now + ANSWER_USEC };
-	answer->result = nss_user(a->nss, name, &answer->account.uid, &answer->account.gid);
+	answer->result = nss_user(a->users_nss, name, &answer->account.uid, &answer->account.gid);
 	if (answer->result == 0)
 		answer->account.shared_group =
-			nss_group_is_shared(a->nss, answer->account.gid, name) ||
+			nss_group_is_shared(a->groups_nss, answer->account.gid, name) ||
 			group_is_shared(a, answer->account.gid, name, 0);
 	return answer;
 }
@@ -429,9 +381,78 @@ int accounts_get(struct accounts *a, const char *name, struct account *ret, stru
 	return 0;
 }
 
-bool accounts_id_taken(struct accounts *a, id_t id)
+/* Of a group; no user's name has a colon. */
+static const struct answer *group_answer_get(struct accounts *a, const char *name)
+{
+	autofree char *key = memory_printf(":%s", name);
+	struct answer *answer = answer_at(a, key);
+
+	if (answer->result > 0)
+		answer->result = nss_group_named(a->groups_nss, name, &answer->account.gid,
+						 &answer->account.shared_group);
+	return answer;
+}
+
+int accounts_group(struct accounts *a, const char *name, struct account_group *ret, struct err *e)
+{
+	const struct group_line *local = groups_named(&a->groups, name);
+	const struct answer *answer;
+	gid_t gid;
+
+	if (local) {
+		*ret = (struct account_group){ local->gid,
+					       group_is_shared(a, local->gid, name, 0) };
+		return 0;
+	}
+	answer = group_answer_get(a, name);
+	if (answer->result == -ENOENT)
+		return err_set(e, ENOENT, "there is no group %s", name);
+	if (answer->result < 0)
+		return err_set(e, EAGAIN, "a name service did not answer about the group %s", name);
+	gid = answer->account.gid;
+	*ret = (struct account_group){
+		.gid = gid,
+		.shared = answer->account.shared_group || group_is_shared(a, gid, name, 0),
+	};
+	return 0;
+}
+
+/* Who of the local files has it. */
+static bool local_holder(const struct accounts *a, id_t id, const char *but, struct buf *ret_who)
+{
+	const struct group_line *group;
+	size_t n;
+
+	for (size_t i = 0; i < a->n_users; i++)
+		if ((a->users[i].uid == id || a->users[i].gid == id) &&
+		    strcmp(a->users[i].name, but) != 0) {
+			buf_printf(ret_who, "the user %s", a->users[i].name);
+			return true;
+		}
+	group = groups_of_id(&a->groups, id, &n);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(group[i].name, but) != 0) {
+			buf_printf(ret_who, "the group %s", group[i].name);
+			return true;
+		}
+	return false;
+}
+
+bool accounts_id_holder(struct accounts *a, id_t id, const char *but, struct buf *ret_who)
 {
 	size_t i = lower_bound(a->ids, a->n_ids, sizeof *a->ids, &id, id_compare);
 
-	return (i < a->n_ids && a->ids[i] == id) || nss_id_taken(a->nss, id);
+	if (i < a->n_ids && a->ids[i] == id && local_holder(a, id, but, ret_who))
+		return true;
+	return nss_user_of_id(a->users_nss, id, but, ret_who) ||
+	       nss_group_of_id(a->groups_nss, id, but, ret_who);
+}
+
+bool accounts_id_taken(struct accounts *a, id_t id)
+{
+	size_t i = lower_bound(a->ids, a->n_ids, sizeof *a->ids, &id, id_compare);
+	autobuf struct buf who = { 0 };
+
+	return (i < a->n_ids && a->ids[i] == id) || nss_user_of_id(a->users_nss, id, "", &who) ||
+	       nss_group_of_id(a->groups_nss, id, "", &who);
 }

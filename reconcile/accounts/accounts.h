@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/err.h"
 
 struct account {
@@ -16,6 +17,11 @@ struct account {
 	gid_t gid;
 	bool local;        /* in /etc/passwd */
 	bool shared_group; /* its primary group is the primary or a supplementary group of others */
+};
+
+struct account_group {
+	gid_t gid;
+	bool shared; /* it has members, or is somebody's primary group */
 };
 
 struct accounts;
@@ -42,5 +48,10 @@ bool accounts_have_news(struct accounts *a);
  */
 int accounts_get(struct accounts *a, const char *name, struct account *ret, struct err *e);
 
+/* The group of this name, of which `name` and the web user may be members. Errors as of accounts_get. */
+int accounts_group(struct accounts *a, const char *name, struct account_group *ret, struct err *e);
+
+/* Has anybody but the user and the group `but` this id, as uid or as gid? "the user bob". */
+bool accounts_id_holder(struct accounts *a, id_t id, const char *but, struct buf *ret_who);
 /* Is the id taken, as uid or as gid, by anybody? */
 bool accounts_id_taken(struct accounts *a, id_t id);

@@ -1,7 +1,6 @@
 /*
- * A table from name to id, and a bit for each id of the range that some name
- * ever had. Ten thousand names cost less than a megabyte, and only on hosts
- * that make accounts.
+ * A table from name to ids, and a bit for each id of the range that some name
+ * ever had. Ten thousand names cost about a megabyte.
  */
 #include "reconcile/accounts/ledger.h"
 
@@ -20,15 +19,17 @@
 #include "agent/base/path.h"
 #include "agent/base/put.h"
 #include "agent/base/table.h"
+#include "reconcile/accounts/id.h"
 
 #define RANGE_MAX  (1u << 20)
 #define LEDGER_MAX (64u << 20)
+#define FIRST_ID   1000 /* below are the system's own */
 
 struct ledger {
 	char *state_dir;
 	unsigned min, max;
 	bool loaded;
-	struct table ids; /* name → id, as a pointer's value */
+	struct table ids; /* name → struct ledger_ids */
 	unsigned char *used;
 	unsigned next; /* no id below it is free */
 	struct buf unwritten;
@@ -52,7 +53,7 @@ void ledger_free(struct ledger *l)
 {
 	if (!l)
 		return;
-	table_clear(&l->ids);
+	table_free_values(&l->ids);
 	buf_clear(&l->unwritten);
 	free(l->used);
 	free(l->state_dir);
@@ -69,11 +70,31 @@ static bool is_used(const struct ledger *l, id_t id)
 	return in_range(l, id) && (l->used[(id - l->min) / 8] >> (id - l->min) % 8 & 1);
 }
 
-static void ledger_take(struct ledger *l, const char *name, id_t id)
+static void mark_used(struct ledger *l, id_t id)
 {
-	(void)table_set(&l->ids, name, (void *)(uintptr_t)id);
 	if (in_range(l, id))
 		l->used[(id - l->min) / 8] |= (unsigned char)(1u << (id - l->min) % 8);
+}
+
+static void ledger_take(struct ledger *l, const char *name, struct ledger_ids ids)
+{
+	struct ledger_ids *kept = table_make(&l->ids, name, sizeof *kept);
+
+	*kept = ids;
+	mark_used(l, ids.uid);
+	mark_used(l, ids.gid);
+}
+
+/* "NAME UID", "NAME UID GID". Anything else says nothing. */
+static void line_parse(struct ledger *l, char *line)
+{
+	const char *name = strsep(&line, " "), *uid = strsep(&line, " "), *gid = line;
+	struct ledger_ids ids;
+
+	if (!id_read(uid, &ids.uid) || !id_read(gid ? gid : uid, &ids.gid) || ids.uid == 0 ||
+	    ids.gid == 0)
+		return;
+	ledger_take(l, name, ids);
 }
 
 static void ledger_parse(struct ledger *l, char *text, size_t len)
@@ -84,29 +105,35 @@ static void ledger_parse(struct ledger *l, char *text, size_t len)
 	while (l->whole_bytes > 0 && text[l->whole_bytes - 1] != '\n')
 		l->whole_bytes--;
 	l->torn = l->whole_bytes != len;
-	while ((line = strsep(&rest, "\n"))) {
-		char *name = strsep(&line, " "), *end;
-		unsigned long id = line ? strtoul(line, &end, 10) : 0;
-
-		if (rest && id > 0 && id < UINT32_MAX && *end == '\0')
-			ledger_take(l, name, (id_t)id);
-	}
+	if (l->torn)
+		text[l->whole_bytes] = '\0';
+	while ((line = strsep(&rest, "\n")))
+		line_parse(l, line);
 }
 
-/* The groups of home directories whose name the ledger lacks. */
+/* The group of a tree of ours, which is the uid too as far as anybody can see. */
+static bool home_ids(int dir, const char *name, struct ledger_ids *ret)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode) ||
+	    st.st_uid != 0 || st.st_gid < FIRST_ID)
+		return false;
+	*ret = (struct ledger_ids){ st.st_gid, st.st_gid };
+	return true;
+}
+
+/* The ids of home directories whose name the ledger lacks. */
 static void homes_read(struct ledger *l, int home_root)
 {
 	autodir DIR *d = path_list(home_root, ".", NULL);
 
 	for (const struct dirent *entry; d && (entry = readdir(d));) {
-		struct stat st;
+		struct ledger_ids ids;
 
-		if (entry->d_name[0] == '.' || table_get(&l->ids, entry->d_name) ||
-		    fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		if (S_ISDIR(st.st_mode) && st.st_uid == 0 && in_range(l, st.st_gid) &&
-		    !is_used(l, st.st_gid))
-			ledger_take(l, entry->d_name, st.st_gid);
+		if (entry->d_name[0] != '.' && !table_get(&l->ids, entry->d_name) &&
+		    home_ids(dirfd(d), entry->d_name, &ids) && !is_used(l, ids.gid))
+			ledger_take(l, entry->d_name, ids);
 	}
 }
 
@@ -120,9 +147,7 @@ static int ledger_load(struct ledger *l, int home_root, struct err *e)
 	if (l->loaded)
 		return 0;
 	dir = path_open_dir(l->state_dir, e);
-	if (dir < 0)
-		return dir;
-	r = path_read(dir, "ids", LEDGER_MAX, &text, &len, e);
+	r = dir < 0 ? dir : path_read(dir, "ids", LEDGER_MAX, &text, &len, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (r == 0)
@@ -132,41 +157,57 @@ static int ledger_load(struct ledger *l, int home_root, struct err *e)
 	return 0;
 }
 
-static void ledger_add(struct ledger *l, const char *name, id_t id)
+static void ledger_add(struct ledger *l, const char *name, struct ledger_ids ids)
 {
-	buf_printf(&l->unwritten, "%s %u\n", name, (unsigned)id);
-	ledger_take(l, name, id);
+	buf_printf(&l->unwritten, "%s %u", name, (unsigned)ids.uid);
+	if (ids.gid != ids.uid)
+		buf_printf(&l->unwritten, " %u", (unsigned)ids.gid);
+	buf_adds(&l->unwritten, "\n");
+	ledger_take(l, name, ids);
 }
 
-int ledger_choose(struct ledger *l, struct accounts *a, int home_root, const char *name,
-		  id_t *ret_id, struct err *e)
+int ledger_get(struct ledger *l, int home_root, const char *name, struct ledger_ids *ret,
+	       struct err *e)
 {
-	id_t own;
+	const struct ledger_ids *known;
 	int r = ledger_load(l, home_root, e);
 
 	if (r < 0)
 		return r;
-	own = (id_t)(uintptr_t)table_get(&l->ids, name);
-	if (own && in_range(l, own) && !accounts_id_taken(a, own)) {
-		*ret_id = own;
-		return 0;
-	}
-	while (l->next <= l->max && (is_used(l, l->next) || accounts_id_taken(a, l->next)))
-		l->next++;
-	if (l->next > l->max)
-		return err_set(e, ENOSPC, "no id between %u and %u is left", l->min, l->max);
-	*ret_id = l->next++;
-	ledger_add(l, name, *ret_id);
-	return 0;
+	known = table_get(&l->ids, name);
+	if (known)
+		*ret = *known;
+	return known != NULL;
 }
 
-int ledger_note(struct ledger *l, int home_root, const char *name, id_t id, struct err *e)
+int ledger_choose(struct ledger *l, struct accounts *a, int home_root, id_t *ret_id, struct err *e)
 {
 	int r = ledger_load(l, home_root, e);
 
-	if (r == 0 && (id_t)(uintptr_t)table_get(&l->ids, name) != id)
-		ledger_add(l, name, id);
-	return r;
+	if (r < 0)
+		return r;
+	while (l->next <= l->max && (is_used(l, l->next) || accounts_id_taken(a, l->next)))
+		l->next++;
+	if (l->next > l->max)
+		return err_set(e, ENOSPC,
+			       "no id from accounts.uid_min to uid_max (%u to %u) is free", l->min,
+			       l->max);
+	*ret_id = l->next++;
+	return 0;
+}
+
+int ledger_note(struct ledger *l, int home_root, const char *name, struct ledger_ids ids,
+		struct err *e)
+{
+	const struct ledger_ids *known;
+	int r = ledger_load(l, home_root, e);
+
+	if (r < 0)
+		return r;
+	known = table_get(&l->ids, name);
+	if (!known || known->uid != ids.uid || known->gid != ids.gid)
+		ledger_add(l, name, ids);
+	return 0;
 }
 
 int ledger_write(struct ledger *l, struct err *e)

@@ -26,6 +26,8 @@ typedef enum nss_status by_name_fn(const char *name, struct passwd *ret, char *r
 				   int *ret_errno);
 typedef enum nss_status by_uid_fn(uid_t uid, struct passwd *ret, char *room, size_t len,
 				  int *ret_errno);
+typedef enum nss_status group_by_name_fn(const char *name, struct group *ret, char *room,
+					 size_t len, int *ret_errno);
 typedef enum nss_status by_gid_fn(gid_t gid, struct group *ret, char *room, size_t len,
 				  int *ret_errno);
 
@@ -33,6 +35,7 @@ struct module {
 	void *library;
 	by_name_fn *user_by_name;
 	by_uid_fn *user_by_uid;
+	group_by_name_fn *group_by_name;
 	by_gid_fn *group_by_gid;
 };
 
@@ -66,6 +69,7 @@ static void nss_add(struct nss *n, const char *name)
 	if (!m->library)
 		return;
 	*(void **)&m->user_by_name = module_function(m->library, name, "getpwnam_r");
+	*(void **)&m->group_by_name = module_function(m->library, name, "getgrnam_r");
 	if (ids) {
 		*(void **)&m->user_by_uid = module_function(m->library, name, "getpwuid_r");
 		*(void **)&m->group_by_gid = module_function(m->library, name, "getgrgid_r");
@@ -113,6 +117,12 @@ static bool nss_grow(struct nss *n, enum nss_status status, int error)
 	return true;
 }
 
+/* Not there (ENOENT) is how systemd's module says that nothing of it runs. */
+static bool is_unsure(enum nss_status status, int error)
+{
+	return status == NSS_STATUS_TRYAGAIN || (status == NSS_STATUS_UNAVAIL && error != ENOENT);
+}
+
 int nss_user(struct nss *n, const char *name, uid_t *ret_uid, gid_t *ret_gid)
 {
 	bool unsure = false;
@@ -133,10 +143,40 @@ int nss_user(struct nss *n, const char *name, uid_t *ret_uid, gid_t *ret_gid)
 			*ret_gid = user.pw_gid;
 			return 0;
 		}
-		/* Not there (ENOENT) is how systemd's module says that nothing of it runs. */
-		if (status == NSS_STATUS_TRYAGAIN ||
-		    (status == NSS_STATUS_UNAVAIL && error != ENOENT))
-			unsure = true;
+		unsure |= is_unsure(status, error);
+	}
+	return unsure ? -EAGAIN : -ENOENT;
+}
+
+static bool group_has_others(const struct group *group, const char *name)
+{
+	for (char **member = group->gr_mem; member && *member; member++)
+		if (strcmp(*member, name) != 0)
+			return true;
+	return false;
+}
+
+int nss_group_named(struct nss *n, const char *name, gid_t *ret_gid, bool *ret_has_members)
+{
+	bool unsure = false;
+
+	for (size_t i = 0; i < n->n_modules; i++) {
+		struct module *m = &n->modules[i];
+		enum nss_status status;
+		struct group group;
+		int error = 0;
+
+		if (!m->group_by_name)
+			continue;
+		do
+			status = m->group_by_name(name, &group, n->text, n->room, &error);
+		while (nss_grow(n, status, error));
+		if (status == NSS_STATUS_SUCCESS) {
+			*ret_gid = group.gr_gid;
+			*ret_has_members = group_has_others(&group, name);
+			return 0;
+		}
+		unsure |= is_unsure(status, error);
 	}
 	return unsure ? -EAGAIN : -ENOENT;
 }
@@ -162,33 +202,43 @@ int nss_group_is_shared(struct nss *n, gid_t gid, const char *name)
 
 		if (nss_group(n, &n->modules[i], gid, &group) != NSS_STATUS_SUCCESS)
 			continue;
-		if (strcmp(group.gr_name, name) != 0)
+		if (strcmp(group.gr_name, name) != 0 || group_has_others(&group, name))
 			return 1;
-		for (char **member = group.gr_mem; member && *member; member++)
-			if (strcmp(*member, name) != 0)
-				return 1;
 	}
 	return 0;
 }
 
-bool nss_id_taken(struct nss *n, id_t id)
+bool nss_user_of_id(struct nss *n, id_t id, const char *but, struct buf *ret_who)
 {
 	for (size_t i = 0; i < n->n_modules; i++) {
 		struct module *m = &n->modules[i];
-		enum nss_status status = NSS_STATUS_NOTFOUND;
+		enum nss_status status;
 		struct passwd user;
-		struct group group;
 		int error = 0;
 
-		if (nss_group(n, m, id, &group) == NSS_STATUS_SUCCESS)
-			return true;
 		if (!m->user_by_uid)
 			continue;
 		do
 			status = m->user_by_uid(id, &user, n->text, n->room, &error);
 		while (nss_grow(n, status, error));
-		if (status == NSS_STATUS_SUCCESS)
+		if (status == NSS_STATUS_SUCCESS && strcmp(user.pw_name, but) != 0) {
+			buf_printf(ret_who, "the user %s", user.pw_name);
 			return true;
+		}
+	}
+	return false;
+}
+
+bool nss_group_of_id(struct nss *n, id_t id, const char *but, struct buf *ret_who)
+{
+	for (size_t i = 0; i < n->n_modules; i++) {
+		struct group group;
+
+		if (nss_group(n, &n->modules[i], id, &group) == NSS_STATUS_SUCCESS &&
+		    strcmp(group.gr_name, but) != 0) {
+			buf_printf(ret_who, "the group %s", group.gr_name);
+			return true;
+		}
 	}
 	return false;
 }

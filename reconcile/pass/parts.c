@@ -121,6 +121,28 @@ void reconcile_each_certificate(const struct reconcile *r, served_certificate_fn
 	}
 }
 
+size_t reconcile_held(const struct reconcile *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n_open_types; i++)
+		if (r->parts.types[i]->held)
+			n += r->parts.types[i]->held(r->type_states[i]);
+	return n;
+}
+
+size_t reconcile_confirm(struct reconcile *r, struct err *e)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n_open_types; i++)
+		if (r->parts.types[i]->confirm)
+			n += r->parts.types[i]->confirm(&r->world, r->type_states[i], e);
+	if (n > 0)
+		reconcile_look(r, NULL);
+	return n;
+}
+
 static int types_open(struct reconcile *r, struct err *e)
 {
 	for (; r->n_open_types < r->parts.n_types; r->n_open_types++) {
@@ -139,6 +161,7 @@ int parts_open(struct reconcile *r, struct err *e)
 	int result;
 
 	r->world.arena = &r->arena;
+	r->world.subjects = &r->subjects;
 	r->world.now_usec = clock_usec();
 	r->world.wall = clock_wall();
 	schedule_open(r);

@@ -1,50 +1,30 @@
 /*
  * The user a webspace belongs to: taken from NSS where it exists, else made, a
- * whole slice at once.
- *
- * systemd-sysusers gives another id, without an error, when the wanted one is
- * taken, and one name it dislikes fails the whole batch. So ids are chosen here,
- * names are checked first, and each account is looked at afterwards. It also asks
- * the C library for every name and id, which reads /etc/passwd through each time;
- * told that the root directory lies elsewhere it trusts the files it has read:
- * --root=/proc/self/root is the same directory, and ten thousand accounts take
- * 0.1 s instead of 5.
+ * whole slice at once. Who may be one, and with which ids, is said by
+ * admission.c before anything is made; each new account is looked at afterwards
+ * all the same, and undone if somebody came in between.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/base/buf.h"
-#include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
-#include "agent/base/path.h"
-#include "agent/base/spawn.h"
+#include "agent/model/removal.h"
+#include "reconcile/accounts/admission.h"
+#include "reconcile/accounts/creation.h"
 #include "reconcile/accounts/ledger.h"
+#include "reconcile/accounts/loss.h"
+#include "reconcile/accounts/subids.h"
 #include "reconcile/ownership.h"
 #include "reconcile/resource.h"
 
-#define SYSUSERS      "/usr/bin/systemd-sysusers"
-#define NOLOGIN       "/usr/sbin/nologin"
-#define OVERFLOW_ID   65534 /* nobody */
-#define FIRST_USER_ID 1000
-#define RUN_USEC      (120 * USEC_PER_SEC)
-#define SUBIDS_MAX    (16u << 20)
-
-/* Accounts that the package makes for itself. */
-static const char *const our_own[] = { "webspaces", "webspaces-acme" };
-
-struct creation {
-	uid_t uid;
-	gid_t gid;
-};
-
 struct account_state {
 	struct ledger *ledger;
+	struct loss *loss;
 	char range_problem[200]; /* why no id may be chosen; "": nothing */
 	struct table chosen;     /* name → struct creation, of this slice */
 	bool unflushed;
@@ -54,47 +34,17 @@ struct wanted {
 	id_t uid, gid;
 };
 
-/* Does a line NAME:START:COUNT of this file meet the range? */
-static bool range_meets_line(char *line, unsigned min, unsigned max)
-{
-	unsigned long start, count;
-	char *end;
-
-	(void)strsep(&line, ":");
-	if (!line)
-		return false;
-	start = strtoul(line, &end, 10);
-	if (*end != ':')
-		return false;
-	count = strtoul(end + 1, NULL, 10);
-	return count > 0 && start <= max && min < start + count;
-}
-
-/* A container's user could be a webspace's: its ids must not be given away twice. */
 static void range_check(struct account_state *s, const struct host *h)
 {
-	static const char *const files[] = { "subuid", "subgid" };
-	autofd int etc = path_open_dir("/etc", NULL);
+	unsigned min = h->accounts.uid_min, max = h->accounts.uid_max;
+	const char *file;
 
-	for (size_t i = 0; i < ELEMENTS(files) && etc >= 0 && !*s->range_problem; i++) {
-		autofree char *text = NULL;
-		size_t len;
-		char *rest, *line;
-
-		if (path_read(etc, files[i], SUBIDS_MAX, &text, &len, NULL) < 0)
-			continue;
-		rest = text;
-		while ((line = strsep(&rest, "\n")) && !*s->range_problem)
-			if (range_meets_line(line, h->accounts.uid_min, h->accounts.uid_max))
-				(void)snprintf(s->range_problem, sizeof s->range_problem,
-					       "accounts.uid_min … uid_max (%u … %u) meets a range "
-					       "of /etc/%s",
-					       h->accounts.uid_min, h->accounts.uid_max, files[i]);
-	}
-	if (!*s->range_problem && h->accounts.uid_min > h->accounts.uid_max)
+	/* A container's user could be a webspace's: its ids must not be given away twice. */
+	if (subids_meet(min, max, &file))
 		(void)snprintf(s->range_problem, sizeof s->range_problem,
-			       "accounts.uid_min (%u) is above accounts.uid_max (%u)",
-			       h->accounts.uid_min, h->accounts.uid_max);
+			       "accounts.uid_min to uid_max (%u to %u) overlaps a range of %s: "
+			       "choose another range in the host's file",
+			       min, max, file);
 }
 
 static int account_open(struct world *w, void **state, struct err *e)
@@ -103,9 +53,9 @@ static int account_open(struct world *w, void **state, struct err *e)
 
 	(void)e;
 	range_check(s, w->host);
-	if (!*s->range_problem)
-		s->ledger = ledger_new(w->host->state_dir, w->host->accounts.uid_min,
-				       w->host->accounts.uid_max);
+	s->ledger = ledger_new(w->host->state_dir, w->host->accounts.uid_min,
+			       w->host->accounts.uid_max);
+	s->loss = loss_open(w->host->state_dir, !w->dry);
 	*state = s;
 	return 0;
 }
@@ -118,19 +68,97 @@ static void account_close(void *state)
 		return;
 	table_free_values(&s->chosen);
 	ledger_free(s->ledger);
+	loss_close(s->loss);
 	free(s);
+}
+
+static struct admission admission_of(const struct world *w, const struct account_state *s)
+{
+	return (struct admission){ w->host, w->accounts, s->ledger, w->home_root };
+}
+
+/* before a slice ---------------------------------------------------------- */
+
+/* Had it an account that is gone, and are its files there still? */
+static bool is_lost(const struct world *w, const struct account_state *s, const char *name)
+{
+	const struct admission admission = admission_of(w, s);
+	struct ledger_ids known;
+	struct account a;
+
+	return accounts_get(w->accounts, name, &a, NULL) == -ENOENT &&
+	       ledger_get(s->ledger, w->home_root, name, &known, NULL) > 0 &&
+	       admission_tree_is_of(&admission, name, known.gid);
+}
+
+/* Many at once are held. Counts all webspaces, so only after one was found to be lost. */
+static void hold_if_many(const struct world *w, struct account_state *s)
+{
+	struct table lost = { 0 };
+	struct table_entry *it;
+	size_t n_in_force = 0;
+
+	table_each (w->subjects, it) {
+		const struct subject *subject = it->value;
+
+		if (!subject->webspace || subject->going)
+			continue;
+		n_in_force++;
+		if (is_lost(w, s, subject->name))
+			(void)table_set(&lost, subject->name, s);
+	}
+	if (removal_is_many(lost.count, n_in_force))
+		table_each (&lost, it)
+			loss_hold(s->loss, it->key);
+	table_clear(&lost);
+}
+
+/* Is there a tree of the group that it had before? */
+static bool has_other_files(const struct world *w, const struct account_state *s, const char *name,
+			    const struct account *a, struct ledger_ids *ret_known)
+{
+	const struct admission admission = admission_of(w, s);
+
+	return ledger_get(s->ledger, w->home_root, name, ret_known, NULL) > 0 &&
+	       ret_known->gid != a->gid && admission_tree_is_of(&admission, name, ret_known->gid);
+}
+
+/* An account that was there before us has its ids for ever too. */
+static int remember(const struct world *w, struct account_state *s, const char *name,
+		    const struct account *a, struct err *e)
+{
+	struct ledger_ids known;
+
+	if (admission_refusal(w->host, name, a) || has_other_files(w, s, name, a, &known))
+		return 0;
+	return ledger_note(s->ledger, w->home_root, name, (struct ledger_ids){ a->uid, a->gid }, e);
 }
 
 static int account_prepare(struct world *w, void *state, const struct webspace *const *slice,
 			   size_t n, struct err *e)
 {
 	struct account_state *s = state;
+	bool counted = false;
+	int r = accounts_refresh(w->accounts, e);
 
-	(void)slice;
-	(void)n;
 	if (s->chosen.count)
 		table_free_values(&s->chosen);
-	return accounts_refresh(w->accounts, e);
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		const char *name = slice[i]->name;
+		struct account a;
+
+		if (accounts_get(w->accounts, name, &a, NULL) == 0) {
+			loss_end(s->loss, name);
+			r = w->dry ? 0 : remember(w, s, name, &a, e);
+		} else if (!counted && w->subjects && !loss_knows(s->loss, name) &&
+			   is_lost(w, s, name)) {
+			hold_if_many(w, s);
+			counted = true;
+		}
+	}
+	if (r >= 0 && !w->dry)
+		r = ledger_write(s->ledger, e);
+	return r < 0 ? r : loss_write(s->loss, e);
 }
 
 static void account_desire(struct world *w, void *state, const struct webspace *webspace,
@@ -143,28 +171,7 @@ static void account_desire(struct world *w, void *state, const struct webspace *
 	item_add(w, ret, webspace->name, want);
 }
 
-/* Why this user may not be a webspace, or NULL. */
-static const char *account_refusal(const struct world *w, const char *name, const struct account *a)
-{
-	for (size_t i = 0; i < ELEMENTS(our_own); i++)
-		if (strcmp(name, our_own[i]) == 0)
-			return "is an account of this program";
-	if (a->uid == 0)
-		return "is root";
-	if (strcmp(name, w->host->web_user) == 0 || a->uid == w->host->web_uid)
-		return "is the web server's user";
-	if (a->uid < FIRST_USER_ID)
-		return "is a system account (its uid is below 1000)";
-	if (a->gid < FIRST_USER_ID)
-		return "has a system group (its gid is below 1000) as primary group";
-	if (a->uid == OVERFLOW_ID || a->gid == OVERFLOW_ID)
-		return "has the id 65534, which is nobody's";
-	if (a->gid == w->host->web_gid)
-		return "has the web server's group as primary group";
-	if (a->shared_group)
-		return "shares its primary group with other accounts, who could read its files";
-	return NULL;
-}
+/* observe ------------------------------------------------------------------ */
 
 static void finding_stop(struct finding *ret, enum observed state, const char *reason)
 {
@@ -176,8 +183,8 @@ static void finding_stop(struct finding *ret, enum observed state, const char *r
 static void account_judge(const struct world *w, const struct account_state *s, const char *name,
 			  const struct wanted *want, const struct account *a, struct finding *ret)
 {
-	const char *refusal = account_refusal(w, name, a);
-	const struct creation *chosen = table_get(&s->chosen, name);
+	const char *refusal = admission_refusal(w->host, name, a);
+	struct ledger_ids known;
 
 	ret->state = OBSERVED_IN_SYNC;
 	if (refusal) {
@@ -186,37 +193,66 @@ static void account_judge(const struct world *w, const struct account_state *s, 
 			       "the user %s %s, so it cannot be a webspace", name, refusal);
 	} else if (want->uid != ID_UNSET && a->uid != want->uid) {
 		finding_stop(ret, OBSERVED_FOREIGN, "WrongId");
-		(void)snprintf(ret->text, sizeof ret->text, "has uid %u, the file wants %u",
-			       (unsigned)a->uid, (unsigned)want->uid);
+		(void)snprintf(ret->text, sizeof ret->text,
+			       "the user %s has uid %u, but account.uid is %u: make them the same",
+			       name, (unsigned)a->uid, (unsigned)want->uid);
 	} else if (want->gid != ID_UNSET && a->gid != want->gid) {
 		finding_stop(ret, OBSERVED_FOREIGN, "WrongId");
-		(void)snprintf(ret->text, sizeof ret->text, "has gid %u, the file wants %u",
-			       (unsigned)a->gid, (unsigned)want->gid);
-	} else if (chosen && (a->uid != chosen->uid || a->gid != chosen->gid)) {
-		finding_stop(ret, OBSERVED_FOREIGN, "WrongId");
 		(void)snprintf(ret->text, sizeof ret->text,
-			       "was made with ids %u:%u though %u:%u were asked for: somebody took "
-			       "them at the same time",
-			       (unsigned)a->uid, (unsigned)a->gid, (unsigned)chosen->uid,
-			       (unsigned)chosen->gid);
+			       "the user %s has gid %u, but account.gid is %u: make them the same",
+			       name, (unsigned)a->gid, (unsigned)want->gid);
+	} else if (has_other_files(w, s, name, a, &known)) {
+		finding_stop(ret, OBSERVED_FOREIGN, "WrongId");
+		(void)snprintf(
+			ret->text, sizeof ret->text,
+			"the user %s has the ids %u:%u, but its files in %s/%s belong to "
+			"%u:%u: give it those ids back (usermod -u, groupmod -g), or give it "
+			"the files (chown -hR %s: %s/%s)",
+			name, (unsigned)a->uid, (unsigned)a->gid, w->host->home_root, name,
+			(unsigned)known.uid, (unsigned)known.gid, name, w->host->home_root, name);
 	}
 }
 
 static void account_absent(const struct world *w, const struct account_state *s, const char *name,
 			   const struct wanted *want, struct finding *ret)
 {
+	const struct admission admission = admission_of(w, s);
+	autobuf struct buf why = { 0 };
+	struct creation ids;
+	const char *reason;
+
 	if (!w->host->accounts.create) {
 		finding_stop(ret, OBSERVED_NOT_READY, "NoAccount");
 		(void)snprintf(ret->text, sizeof ret->text,
-			       "there is no user %s, and accounts.create is off", name);
-	} else if (*s->range_problem && want->uid == ID_UNSET) {
+			       "there is no user %s, and accounts.create is false: make it with "
+			       "adduser(8)",
+			       name);
+		return;
+	}
+	if (loss_is_held(s->loss, name)) {
+		finding_stop(ret, OBSERVED_NOT_READY, "Held");
+		(void)snprintf(
+			ret->text, sizeof ret->text,
+			"the user %s is gone, together with %zu others: nothing is made until "
+			"they are back, or 'webspaces confirm' has them made again with their "
+			"ids",
+			name, loss_count(s->loss) - 1);
+		return;
+	}
+	reason = admission_ids(&admission, name, want->uid, want->gid, &ids, &why);
+	if (reason) {
+		bool unsure = strcmp(reason, "NameService") == 0;
+
+		finding_stop(ret, unsure ? OBSERVED_NOT_READY : OBSERVED_FOREIGN, reason);
+		(void)snprintf(ret->text, sizeof ret->text, "%s", buf_text(&why));
+	} else if (*s->range_problem && ids.uid == ID_UNSET) {
 		finding_stop(ret, OBSERVED_NOT_READY, "RangeRefused");
 		(void)snprintf(ret->text, sizeof ret->text, "%s", s->range_problem);
 	} else {
 		ret->state = OBSERVED_MISSING;
-		if (want->uid != ID_UNSET)
+		if (ids.uid != ID_UNSET)
 			(void)snprintf(ret->new_value, sizeof ret->new_value, "%u",
-				       (unsigned)want->uid);
+				       (unsigned)ids.uid);
 	}
 }
 
@@ -242,16 +278,7 @@ static void account_observe(struct world *w, void *state, const struct webspace 
 	}
 }
 
-/* What systemd-sysusers takes (systemd's "strict" user names): one other name would fail the batch. */
-static bool name_can_be_made(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len > 0 && len < 32 &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
-		       len &&
-	       *name != '-' && !(*name >= '0' && *name <= '9');
-}
+/* apply ---------------------------------------------------------------------- */
 
 static bool is_chosen(const struct account_state *s, id_t id)
 {
@@ -266,35 +293,38 @@ static bool is_chosen(const struct account_state *s, id_t id)
 	return false;
 }
 
-static int fixed_ids(struct world *w, const struct account_state *s, const char *name,
-		     const struct wanted *want, struct creation *ret, struct err *e)
+/* The ledger does not know ids that files fix in this same slice. */
+static int choose_uid(const struct world *w, const struct account_state *s, struct creation *ids,
+		      struct err *e)
 {
-	id_t uid = want->uid, gid = want->gid == ID_UNSET ? uid : want->gid;
-
-	if (accounts_id_taken(w->accounts, uid) || accounts_id_taken(w->accounts, gid) ||
-	    is_chosen(s, uid) || is_chosen(s, gid))
-		return err_set(e, EEXIST, "the file wants the ids %u:%u, but they are taken",
-			       (unsigned)uid, (unsigned)gid);
-	if (uid < FIRST_USER_ID || gid < FIRST_USER_ID || uid == OVERFLOW_ID || gid == OVERFLOW_ID)
-		return err_set(e, EINVAL,
-			       "the file wants the ids %u:%u, which no webspace may have",
-			       (unsigned)uid, (unsigned)gid);
-	*ret = (struct creation){ uid, gid };
-	return s->ledger ? ledger_note(s->ledger, w->home_root, name, uid, e) : 0;
-}
-
-static int chosen_ids(struct world *w, const struct account_state *s, const char *name,
-		      struct creation *ret, struct err *e)
-{
-	id_t id;
 	int r;
 
-	/* The ledger does not know ids that files fix in this same slice. */
 	do
-		r = ledger_choose(s->ledger, w->accounts, w->home_root, name, &id, e);
-	while (r == 0 && is_chosen(s, id));
+		r = ledger_choose(s->ledger, w->accounts, w->home_root, &ids->uid, e);
+	while (r == 0 && is_chosen(s, ids->uid));
+	if (r == 0 && ids->gid == ID_UNSET)
+		ids->gid = ids->uid;
+	return r;
+}
+
+static int ids_of(const struct world *w, const struct account_state *s, const char *name,
+		  const struct wanted *want, struct creation *ret, struct err *e)
+{
+	const struct admission admission = admission_of(w, s);
+	autobuf struct buf why = { 0 };
+	int r;
+
+	if (admission_ids(&admission, name, want->uid, want->gid, ret, &why))
+		return err_set(e, EEXIST, "%s", buf_text(&why));
+	r = ret->uid == ID_UNSET ? choose_uid(w, s, ret, e) : 0;
+	if (r == 0 && (is_chosen(s, ret->uid) || is_chosen(s, ret->gid)))
+		return err_set(e, EEXIST,
+			       "account.uid %u or account.gid %u is that of another new webspace: "
+			       "choose a free id",
+			       (unsigned)ret->uid, (unsigned)ret->gid);
 	if (r == 0)
-		*ret = (struct creation){ id, id };
+		r = ledger_note(s->ledger, w->home_root, name,
+				(struct ledger_ids){ ret->uid, ret->gid }, e);
 	return r;
 }
 
@@ -302,20 +332,11 @@ static int account_apply(struct world *w, void *state, const struct webspace *we
 			 const struct item *item, const struct finding *found, struct err *e)
 {
 	struct account_state *s = state;
-	const struct wanted *want = item->want;
 	struct creation c, *kept;
 	char text[24];
-	int r;
+	int r = ids_of(w, s, webspace->name, item->want, &c, e);
 
 	(void)found;
-	if (!name_can_be_made(webspace->name))
-		return err_set(e, EINVAL,
-			       "systemd-sysusers makes no user of this name: make it with "
-			       "adduser(8), it is picked up then");
-	if (want->uid != ID_UNSET)
-		r = fixed_ids(w, s, webspace->name, want, &c, e);
-	else
-		r = chosen_ids(w, s, webspace->name, &c, e);
 	if (r < 0)
 		return r;
 	(void)snprintf(text, sizeof text, "%u", (unsigned)c.uid);
@@ -329,53 +350,46 @@ static int account_apply(struct world *w, void *state, const struct webspace *we
 	return 0;
 }
 
-static int make_by_sysusers(const struct world *w, const struct account_state *s, struct err *e)
+/* Somebody may have made a user or a group since it was observed. */
+static void drop_refused(const struct world *w, struct account_state *s)
 {
-	static const char *const argv[] = { SYSUSERS, "--root=/proc/self/root", "-", NULL };
-	autobuf struct buf text = { 0 };
+	const struct admission admission = admission_of(w, s);
 	struct table_entry *it;
 
 	table_each (&s->chosen, it) {
 		const struct creation *c = it->value;
+		autobuf struct buf why = { 0 };
+		struct creation again;
+		struct account a;
 
-		buf_printf(&text, "g %s %u\nu %s %u:%u \"webspace\" %s/%s " NOLOGIN "\n", it->key,
-			   (unsigned)c->gid, it->key, (unsigned)c->uid, (unsigned)c->gid,
-			   w->host->home_root, it->key);
+		if (accounts_get(w->accounts, it->key, &a, NULL) == 0 ||
+		    admission_ids(&admission, it->key, c->uid, c->gid, &again, &why))
+			free(table_take(&s->chosen, it->key));
 	}
-	return spawn_run(&(struct spawn){ .argv = argv }, text.data, clock_usec() + RUN_USEC, NULL,
-			 e);
 }
 
-/* Where there is no systemd: shadow's tools, one account after the other. */
-static int make_by_shadow(const struct world *w, const char *name, const struct creation *c,
-			  struct err *e)
-{
-	autofree char *uid = memory_printf("%u", (unsigned)c->uid);
-	autofree char *gid = memory_printf("%u", (unsigned)c->gid);
-	autofree char *home = memory_printf("%s/%s", w->host->home_root, name);
-	const char *const group_argv[] = { "/usr/sbin/groupadd", "-g", gid, name, NULL };
-	const char *const user_argv[] = {
-		"/usr/sbin/useradd", "-u", uid, "-g", gid, "-d", home, "-M", "-s", NOLOGIN, "-c",
-		"webspace",          name, NULL
-	};
-	int r = spawn_run(&(struct spawn){ .argv = group_argv }, NULL, clock_usec() + RUN_USEC,
-			  NULL, e);
-
-	return r < 0 ? r
-		     : spawn_run(&(struct spawn){ .argv = user_argv }, NULL,
-				 clock_usec() + RUN_USEC, NULL, e);
-}
-
-static int make_all(const struct world *w, const struct account_state *s, struct err *e)
+/* The first that is not what it was to be is told; all of them go. */
+static int undo_wrong(const struct world *w, const struct account_state *s, struct err *e)
 {
 	struct table_entry *it;
 	int first = 0;
 
-	if (access(SYSUSERS, X_OK) == 0)
-		return make_by_sysusers(w, s, e);
 	table_each (&s->chosen, it) {
-		int r = make_by_shadow(w, it->key, it->value, first < 0 ? NULL : e);
+		const struct creation *c = it->value;
+		struct account a;
+		int r;
 
+		if (accounts_get(w->accounts, it->key, &a, NULL) < 0 ||
+		    (a.uid == c->uid && a.gid == c->gid && !a.shared_group))
+			continue;
+		r = creation_undo(it->key, c, w->host->home_root, first < 0 ? NULL : e);
+		if (r >= 0)
+			r = err_set(first < 0 ? NULL : e, EEXIST,
+				    "the user %s got the ids %u:%u instead of %u:%u, as somebody "
+				    "made a "
+				    "user or a group at the same time: it was removed again",
+				    it->key, (unsigned)a.uid, (unsigned)a.gid, (unsigned)c->uid,
+				    (unsigned)c->gid);
 		first = first < 0 ? first : r;
 	}
 	return first;
@@ -384,17 +398,43 @@ static int make_all(const struct world *w, const struct account_state *s, struct
 static int account_flush(struct world *w, void *state, struct err *e)
 {
 	struct account_state *s = state;
-	int r, refreshed;
+	int r, undone, refreshed;
 
 	if (!s->unflushed)
 		return 0;
 	s->unflushed = false;
-	r = s->ledger ? ledger_write(s->ledger, e) : 0;
+	r = ledger_write(s->ledger, e);
+	if (r == 0)
+		r = accounts_refresh_own(w->accounts, e);
 	if (r < 0)
 		return r;
-	r = make_all(w, s, e);
+	drop_refused(w, s);
+	r = creation_make(&s->chosen, w->host->home_root, e);
 	refreshed = accounts_refresh_own(w->accounts, r < 0 ? NULL : e);
-	return r < 0 ? r : refreshed;
+	undone = refreshed < 0 ? 0 : undo_wrong(w, s, r < 0 ? NULL : e);
+	if (undone < 0)
+		refreshed = accounts_refresh_own(w->accounts, NULL);
+	return r < 0 ? r : undone < 0 ? undone : refreshed;
+}
+
+/* the rest ------------------------------------------------------------------- */
+
+/* Accounts that are held may be made again. */
+static size_t account_confirm(struct world *w, void *state, struct err *e)
+{
+	struct account_state *s = state;
+	size_t n = loss_confirm(s->loss);
+
+	(void)w;
+	(void)loss_write(s->loss, e);
+	return n;
+}
+
+static size_t account_held(const void *state)
+{
+	const struct account_state *s = state;
+
+	return loss_count(s->loss);
 }
 
 /* The account stays, as the data do, until `webspaces purge`. */
@@ -418,4 +458,6 @@ const struct resource_type account_type = {
 	.apply = account_apply,
 	.flush = account_flush,
 	.remove = account_remove,
+	.confirm = account_confirm,
+	.held = account_held,
 };

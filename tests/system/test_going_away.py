@@ -196,7 +196,7 @@ def test_confirming_what_is_no_longer_so_is_refused(host):  # G5
     wait_for("held", lambda: held(host) == 1, 10)
     generation = host.status()["generation"]
     answer = host.command("confirm", str(generation - 1))
-    assert answer.returncode == 1 and answer.stdout == "" and "is in force" in answer.stderr
+    assert answer.returncode == 1 and answer.stdout == "" and "is outdated" in answer.stderr
     assert held(host) == 1
     assert host.command("confirm", "many").returncode != 0
     assert held(host) == 1

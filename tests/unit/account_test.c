@@ -1,5 +1,6 @@
 /* Accounts of webspaces: who may be one, and how new ones are made. */
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <shadow.h>
 #include <stdio.h>
@@ -66,6 +67,8 @@ static int tear_down(void **unused)
 {
 	(void)unused;
 	close_type();
+	if (w.home_root >= 0)
+		close(w.home_root);
 	ownership_close(w.ownership);
 	accounts_close(w.accounts);
 	arena_clear(&arena);
@@ -112,6 +115,18 @@ static int make(const struct webspace *const *slice, size_t n, struct err *e)
 			return r;
 	}
 	return account_type.flush(&w, state, e);
+}
+
+/* Refused before anything is made, and nothing is. */
+static void expect_refused(const struct webspace *webspace, const char *reason, const char *says)
+{
+	struct finding f;
+
+	assert_int_equal(account_type.prepare(&w, state, &webspace, 1, NULL), 0);
+	f = look(webspace);
+	if (f.state != OBSERVED_FOREIGN || strcmp(f.reason, reason) != 0 || !strstr(f.text, says))
+		fail_msg("%s: %d %s: %s", webspace->name, f.state, f.reason, f.text);
+	assert_null(getpwnam(webspace->name));
 }
 
 static uid_t uid_of(const char *name)
@@ -226,7 +241,8 @@ static void without_systemd_shadow_makes_them(void **unused)
 static void ids_in_a_file_are_kept_to(void **unused)
 {
 	struct webspace fine = named("fine"), taken = named("newcomer"), low = named("lowid");
-	const struct webspace *slices[][1] = { { &taken }, { &low } };
+	struct webspace alone = named("alone");
+	const struct webspace *only[] = { &alone };
 	struct err e = { 0 };
 
 	(void)unused;
@@ -235,23 +251,32 @@ static void ids_in_a_file_are_kept_to(void **unused)
 	fine.account.uid = 30004;
 	assert_int_equal(look(&fine).state, OBSERVED_IN_SYNC);
 	fine.account.uid = 20001;
-	assert_string_equal(look(&fine).text, "has uid 30004, the file wants 20001");
+	assert_string_equal(
+		look(&fine).text,
+		"the user fine has uid 30004, but account.uid is 20001: make them the same");
 	taken.account.uid = 30004;
-	assert_true(make(slices[0], 1, &e) < 0);
-	assert_non_null(strstr(e.text, "taken"));
+	expect_refused(&taken, "IdTaken", "the user fine");
 	low.account.uid = 999;
-	assert_true(make(slices[1], 1, &e) < 0);
+	expect_refused(&low, "WrongId", "belongs to the system");
+	/* The group alone, which a file may fix too. */
+	alone.account.gid = 30004;
+	expect_refused(&alone, "IdTaken", "account.gid is 30004");
+	alone.account.gid = 30500;
+	if (make(only, 1, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(look(&alone).state, OBSERVED_IN_SYNC);
+	append("/etc/subgid", "somebody:50000:10\n");
+	taken.account.uid = 40000;
+	taken.account.gid = 50009;
+	expect_refused(&taken, "IdTaken", "/etc/subgid");
 }
 
 static void what_may_not_be_made_waits_and_says_why(void **unused)
 {
 	struct webspace alice = named("alice"), odd = named("a.b");
-	const struct webspace *slice[] = { &odd };
-	struct err e = { 0 };
 
 	(void)unused;
-	assert_true(make(slice, 1, &e) < 0);
-	assert_non_null(strstr(e.text, "adduser"));
+	expect_refused(&odd, "NotAllowed", "adduser");
 	host.accounts.create = false;
 	assert_int_equal(look(&alice).state, OBSERVED_NOT_READY);
 	assert_string_equal(look(&alice).reason, "NoAccount");
@@ -272,6 +297,201 @@ static void a_range_that_containers_use_is_refused(void **unused)
 	assert_non_null(strstr(look(&alice).text, "/etc/subuid"));
 }
 
+/* A tree with files of hers, below a home root that the type can see. */
+static void make_tree(const char *name, gid_t group)
+{
+	char path[100];
+
+	(void)snprintf(path, sizeof path, ROOT "/home/%s", name);
+	machine_mkdirs(path);
+	assert_int_equal(chown(path, 0, group), 0);
+	if (w.home_root < 0)
+		w.home_root = open(ROOT "/home", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(w.home_root >= 0);
+}
+
+static void f2_no_account_gets_into_a_group_of_others(void **unused)
+{
+	struct webspace docker = named("docker"), empty = named("empty"), alice = named("alice");
+	const struct webspace *slice[] = { &docker, &alice };
+	struct err e = { 0 };
+
+	(void)unused;
+	append("/etc/group", "docker:x:950:root\nempty:x:20007:\n");
+	assert_int_equal(accounts_refresh(w.accounts, NULL), 0);
+	expect_refused(&docker, "GroupExists", "gid 950");
+	expect_refused(&empty, "GroupExists", "groupdel empty");
+	/* The file fixes the very id: it is still a group that was not made for it. */
+	empty.account.uid = 20400;
+	empty.account.gid = 20007;
+	expect_refused(&empty, "GroupExists", "groupdel empty");
+	RUN("/usr/sbin/groupdel", "docker");
+	if (make(slice, 2, &e) < 0)
+		fail_msg("%s", e.text);
+	(void)uid_of("docker");
+}
+
+/* In place of a program: first a group or a user of the name, then the program itself. */
+static void come_before(const char *program, const char *line)
+{
+	char script[300];
+	int fd = open(ROOT "/before", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+
+	RUN("/bin/cp", "-a", program, ROOT "/program");
+	(void)snprintf(script, sizeof script, "#!/bin/sh\n%s\nexec " ROOT "/program \"$@\"\n",
+		       line);
+	assert_int_equal(put_all(fd, script, strlen(script), NULL), 0);
+	close(fd);
+	assert_int_equal(mount(ROOT "/before", program, NULL, MS_BIND, NULL), 0);
+}
+
+static void f2_a_group_that_comes_at_the_same_moment_is_left_alone(void **unused)
+{
+	struct webspace docker = named("docker"), alice = named("alice");
+	const struct webspace *slice[] = { &docker, &alice };
+	struct err e = { 0 };
+	const struct group *group;
+
+	(void)unused;
+	come_before("/usr/bin/systemd-sysusers", "echo docker:x:950: >> /etc/group");
+	assert_true(make(slice, 2, &e) < 0);
+	assert_int_equal(umount2("/usr/bin/systemd-sysusers", MNT_DETACH), 0);
+	assert_non_null(strstr(e.text, "at the same time"));
+	assert_null(getpwnam("docker"));
+	group = getgrnam("docker");
+	assert_true(group && group->gr_gid == 950 && !*group->gr_mem);
+	assert_int_equal(look(&alice).state, OBSERVED_IN_SYNC);
+	expect_refused(&docker, "GroupExists", "gid 950");
+}
+
+static void f2_an_id_that_is_taken_at_the_same_moment_leaves_nothing(void **unused)
+{
+	struct webspace alice = named("alice");
+	const struct webspace *slice[] = { &alice };
+	struct err e = { 0 };
+
+	(void)unused;
+	come_before("/usr/bin/systemd-sysusers",
+		    "echo eve:x:20000:30000::/:/bin/sh >> /etc/passwd");
+	assert_true(make(slice, 1, &e) < 0);
+	assert_int_equal(umount2("/usr/bin/systemd-sysusers", MNT_DETACH), 0);
+	assert_null(getpwnam("alice"));
+	assert_null(getgrnam("alice"));
+	assert_int_equal(make(slice, 1, &e), 0);
+	assert_int_equal(uid_of("alice"), 20001);
+}
+
+static void f6_a_lost_account_comes_back_with_its_ids_or_not_at_all(void **unused)
+{
+	struct webspace anna = named("anna");
+	const struct webspace *slice[] = { &anna };
+	struct err e = { 0 };
+
+	(void)unused;
+	assert_int_equal(make(slice, 1, &e), 0);
+	make_tree("anna", 20000);
+	RUN("/usr/sbin/usermod", "-a", "-G", "anna", "www-data");
+	RUN("/usr/sbin/userdel", "anna");
+	assert_non_null(getgrnam("anna"));
+	open_type(); /* as after a restart */
+	assert_int_equal(make(slice, 1, &e), 0);
+	assert_int_equal(uid_of("anna"), 20000);
+
+	/* The file wants others now. */
+	RUN("/usr/sbin/userdel", "anna");
+	anna.account.uid = 20050;
+	expect_refused(&anna, "WrongId", "belong to uid 20000");
+	anna.account.uid = ID_UNSET;
+	/* Somebody else is in her group. */
+	RUN("/usr/sbin/usermod", "-a", "-G", "anna", "daemon");
+	expect_refused(&anna, "GroupExists", "other members");
+	RUN("/usr/sbin/groupdel", "anna");
+	/* Somebody has her id. */
+	append("/etc/passwd", "other:x:20000:30000::/:/bin/sh\n");
+	expect_refused(&anna, "IdTaken", "the user other");
+	RUN("/usr/sbin/userdel", "other");
+	assert_int_equal(make(slice, 1, &e), 0);
+	assert_int_equal(uid_of("anna"), 20000);
+}
+
+static void f6_one_that_was_there_before_has_its_ids_for_ever_too(void **unused)
+{
+	struct webspace fine = named("fine");
+	const struct webspace *slice[] = { &fine };
+	struct account a;
+	struct err e = { 0 };
+
+	(void)unused;
+	append("/etc/passwd", "fine:x:1500:1600::/:/bin/sh\n");
+	append("/etc/group", "fine:x:1600:\n");
+	make_tree("fine", 1600);
+	assert_int_equal(account_type.prepare(&w, state, slice, 1, NULL), 0);
+	assert_int_equal(look(&fine).state, OBSERVED_IN_SYNC);
+	RUN("/usr/sbin/userdel", "fine");
+	open_type();
+	assert_int_equal(make(slice, 1, &e), 0);
+	assert_int_equal(accounts_get(w.accounts, "fine", &a, NULL), 0);
+	assert_int_equal(a.uid, 1500);
+	assert_int_equal(a.gid, 1600);
+	/* Made by hand with another id: her files are not hers then. */
+	RUN("/usr/sbin/userdel", "fine");
+	append("/etc/passwd", "fine:x:1501:1501::/:/bin/sh\n");
+	assert_int_equal(account_type.prepare(&w, state, slice, 1, NULL), 0);
+	assert_int_equal(look(&fine).state, OBSERVED_FOREIGN);
+	assert_non_null(strstr(look(&fine).text, "belong to 1500:1600"));
+	make_tree("fine", 1501);
+	assert_int_equal(account_type.prepare(&w, state, slice, 1, NULL), 0);
+	assert_int_equal(look(&fine).state, OBSERVED_IN_SYNC);
+}
+
+static void f6_many_that_are_lost_at_once_are_held(void **unused)
+{
+	enum { N = 8 };
+	static struct webspace webspaces[N];
+	static struct subject subjects[N];
+	static char names[N][8];
+	const struct webspace *slice[N];
+	struct table all = { 0 };
+	struct err e = { 0 };
+
+	(void)unused;
+	for (size_t i = 0; i < N; i++) {
+		(void)snprintf(names[i], sizeof names[i], "lost%zu", i);
+		webspaces[i] = named(names[i]);
+		slice[i] = &webspaces[i];
+		subjects[i] = (struct subject){ .name = names[i], .webspace = slice[i] };
+		(void)table_set(&all, names[i], &subjects[i]);
+	}
+	w.subjects = &all;
+	assert_int_equal(make(slice, N, &e), 0);
+	for (size_t i = 0; i < N; i++)
+		make_tree(names[i], (gid_t)(20000 + i));
+	RUN("/bin/cp", "-a", "/etc/passwd", ROOT "/passwd.all");
+	RUN("/bin/sed", "-i", "/^lost[0-6]:/d", "/etc/passwd");
+	open_type();
+	assert_int_equal(account_type.prepare(&w, state, slice, N, NULL), 0);
+	assert_int_equal(account_type.held(state), 7);
+	assert_string_equal(look(slice[0]).reason, "Held");
+	assert_int_equal(look(slice[7]).state, OBSERVED_IN_SYNC);
+	/* Three come back: the others wait all the same, also after a restart. */
+	RUN("/bin/sh", "-c", "grep '^lost[0-2]:' " ROOT "/passwd.all >> /etc/passwd");
+	open_type();
+	assert_int_equal(account_type.prepare(&w, state, slice, N, NULL), 0);
+	assert_int_equal(account_type.held(state), 4);
+	assert_string_equal(look(slice[3]).reason, "Held");
+	assert_int_equal(account_type.confirm(&w, state, NULL), 4);
+	open_type();
+	assert_int_equal(make(slice + 3, 4, &e), 0);
+	assert_int_equal(uid_of("lost3"), 20003);
+	assert_int_equal(account_type.prepare(&w, state, slice, N, NULL), 0);
+	/* Five may be an admin's doing. */
+	RUN("/bin/sed", "-i", "/^lost[0-4]:/d", "/etc/passwd");
+	assert_int_equal(make(slice, 5, &e), 0);
+	assert_int_equal(uid_of("lost0"), 20000);
+	w.subjects = NULL;
+	table_clear(&all);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -283,6 +503,12 @@ int main(void)
 		T(ids_in_a_file_are_kept_to),
 		T(what_may_not_be_made_waits_and_says_why),
 		T(a_range_that_containers_use_is_refused),
+		T(f2_no_account_gets_into_a_group_of_others),
+		T(f2_a_group_that_comes_at_the_same_moment_is_left_alone),
+		T(f2_an_id_that_is_taken_at_the_same_moment_leaves_nothing),
+		T(f6_a_lost_account_comes_back_with_its_ids_or_not_at_all),
+		T(f6_one_that_was_there_before_has_its_ids_for_ever_too),
+		T(f6_many_that_are_lost_at_once_are_held),
 	};
 
 	if (!machine_make())
