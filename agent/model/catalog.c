@@ -29,14 +29,28 @@
 
 /* looking -------------------------------------------------------------- */
 
-static uint64_t stamp_of(const struct stat *st)
+static uint64_t stamp_add(uint64_t before, const struct stat *st)
 {
 	const int64_t parts[] = { (int64_t)st->st_dev, (int64_t)st->st_ino, st->st_size,
 				  st->st_mtim.tv_sec,  st->st_mtim.tv_nsec, st->st_ctim.tv_sec,
 				  st->st_ctim.tv_nsec };
-	uint64_t h = hash_bytes(HASH_START, parts, sizeof(parts));
+	uint64_t h = hash_bytes(before, parts, sizeof(parts));
 
 	return h ? h : 1;
+}
+
+/* Of what the name leads to; 0: a link that cannot be followed, to be tried each time. */
+static uint64_t stamp_now(int dir, const char *file, const struct stat *st)
+{
+	autofd int target = -1;
+	struct stat there;
+
+	if (!S_ISLNK(st->st_mode))
+		return stamp_add(HASH_START, st);
+	target = trusted_open_link(dir, file, NULL);
+	if (target < 0 || fstat(target, &there) < 0)
+		return 0;
+	return stamp_add(stamp_add(HASH_START, st), &there);
 }
 
 static void miss(struct catalog *c, struct item *it, bool elsewhere, time_t now)
@@ -93,11 +107,11 @@ static void look_at(struct catalog *c, int dir, const char *name, const struct s
 	struct item *it = item_make(c, name);
 	char file[NAME_FILE_MAX + 8];
 	autofree char *text = NULL;
+	uint64_t stamp = stamp_now(dir, item_file(name, file), st);
 	struct err e = { 0 };
 	size_t len;
-	int r;
+	int r = load_read(dir, file, &text, &len, &e);
 
-	r = load_read(dir, item_file(name, file), &text, &len, &e);
 	if (r == -ENOENT) {
 		miss(c, it, false, now);
 		return;
@@ -106,7 +120,7 @@ static void look_at(struct catalog *c, int dir, const char *name, const struct s
 		item_touch(c, it);
 	item_set_exists(c, it, true);
 	it->round = c->round;
-	it->stamp = stamp_of(st);
+	it->stamp = stamp;
 	if (r < 0)
 		item_put_problem(c, it, memory_printf("%s/%s", c->host->config_dir, e.text));
 	else
@@ -248,7 +262,7 @@ static int list_changed(struct catalog *c, DIR *d, struct pointers *ret, struct 
 		if (!name_of_file(de->d_name, name) || !file_stat(dirfd(d), name, &st))
 			continue;
 		it = item_get(c, name);
-		if (it && it->stamp == stamp_of(&st))
+		if (it && it->stamp && it->stamp == stamp_now(dirfd(d), de->d_name, &st))
 			it->round = c->round;
 		else
 			pointers_add(ret, memory_dup(name));

@@ -15,8 +15,9 @@
 #define LOAD_MAX_BYTES 65536
 
 /*
- * Reads a configuration file safely: regular, ours or root's, not writable by others, no link,
- * ≤ 64 KiB. *ret_text is the caller's, NUL-terminated.
+ * Reads a configuration file safely: regular, ours or root's, not writable by others, ≤ 64 KiB.
+ * A link is followed where every step is root's (trusted.h). -ENOENT: neither file nor link is there.
+ * *ret_text is the caller's, NUL-terminated.
  */
 int load_read(int dir, const char *name, char **ret_text, size_t *ret_len, struct err *e);
 

@@ -13,6 +13,7 @@
 
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/model/trusted.h"
 
 static int check_owner(const struct stat *st, const char *name, struct err *e)
 {
@@ -37,8 +38,14 @@ static int open_checked(int dir, const char *name, struct stat *st, struct err *
 		openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	int r;
 
-	if (fd < 0 && errno == ELOOP)
-		return err_set(e, ELOOP, "%s is a symbolic link: put the file itself here", name);
+	if (fd < 0 && errno == ELOOP) {
+		r = fd = trusted_open_link(dir, name, e);
+		/* Not -ENOENT: the link is there. */
+		if (r < 0) {
+			(void)err_in(e, "%s is a symbolic link that cannot be followed", name);
+			return r == -ENOENT ? -ENOLINK : r;
+		}
+	}
 	if (fd < 0 || fstat(fd, st) < 0)
 		return err_sys(e, "%s", name);
 	if (!S_ISREG(st->st_mode))

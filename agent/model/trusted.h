@@ -9,3 +9,9 @@
  * directory such as /tmp will do on the way. Returns a descriptor that can be read, or -errno.
  */
 int trusted_open_dir(const char *path, struct err *e);
+
+/*
+ * The same for a regular file that a link in the directory leads to; the file's own rights are
+ * the caller's to check. -EPERM: one of the steps is not ours, and the error names it.
+ */
+int trusted_open_link(int dir, const char *name, struct err *e);

@@ -136,7 +136,9 @@ def fifo(host):
 
 
 def link(host):
-    os.symlink("/etc/hostname", os.path.join(host.drops, "link.conf"))
+    os.makedirs(f"{host.root}/theirs", exist_ok=True)
+    os.chown(f"{host.root}/theirs", 1234, 1234)
+    os.symlink(f"{host.root}/theirs/link.conf", os.path.join(host.drops, "link.conf"))
 
 
 def theirs(host):

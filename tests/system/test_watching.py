@@ -217,12 +217,14 @@ def test_a_directory_that_comes_later(host):  # G5
     host.wait_answers("alice", https=True)
 
 
-def test_a_file_that_becomes_a_link_is_refused(host):  # G5
+def test_a_file_that_becomes_a_link_to_a_place_of_others_is_refused(host):  # G5
     host.start()
     host.add("alice", text=megabytes(40), index=LIMIT)
     wait_limit(host, "alice", 40)
-    in_place(f"{host.root}/alice.elsewhere", megabytes(41))
-    os.symlink(f"{host.root}/alice.elsewhere", path_of(host, "alice") + ".new")
+    os.mkdir(f"{host.root}/elsewhere")
+    in_place(f"{host.root}/elsewhere/alice", megabytes(41))
+    os.chown(f"{host.root}/elsewhere", 1234, 1234)
+    os.symlink(f"{host.root}/elsewhere/alice", path_of(host, "alice") + ".new")
     os.rename(path_of(host, "alice") + ".new", path_of(host, "alice"))
     wait_for("the link is refused", lambda: refused(host, "alice", "symbolic link"), SOON)
     assert limited_to(host, "alice", 40)

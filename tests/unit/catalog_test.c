@@ -214,7 +214,7 @@ static void files_that_are_not_roots_alone_are_problems(void **state)
 	(void)state;
 	file("alice.conf", "");
 	chmod(path_of("conf", "alice.conf"), 0666);
-	assert_int_equal(symlink("alice.conf", path_of("conf", "bob.conf")), 0);
+	assert_int_equal(symlink("nowhere.conf", path_of("conf", "bob.conf")), 0);
 	file("Bad.conf", "");
 	look();
 	assert_non_null(strstr(entry("alice")->problem, "written by others"));

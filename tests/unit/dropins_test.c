@@ -221,6 +221,77 @@ static void a_link_on_the_way_is_followed_too(void **state)
 	assert_true(heard_of("alice "));
 }
 
+static void swap_link(const char *at, const char *target)
+{
+	(void)unlink("conf/..data_tmp");
+	assert_int_equal(symlink(target, "conf/..data_tmp"), 0);
+	assert_int_equal(rename("conf/..data_tmp", at), 0);
+}
+
+static void f15_a_config_map_is_heard_of(void **state)
+{
+	(void)state;
+	mkdir("conf", 0755);
+	mkdir("conf/..2026_1", 0755);
+	mkdir("conf/..2026_2", 0755);
+	mkdir("conf/..2026_3", 0755);
+	put("conf/..2026_1/alice.conf", "1");
+	put("conf/..2026_2/alice.conf", "2");
+	put("conf/..2026_3/bob.conf", "3");
+	assert_int_equal(symlink("..2026_1", "conf/..data"), 0);
+	assert_int_equal(symlink("..data/alice.conf", "conf/alice.conf"), 0);
+	watch();
+	assert_string_equal(heard(), "");
+	swap_link("conf/..data", "..2026_2");
+	assert_true(heard_of("alice "));
+	put("conf/..2026_2/alice.conf", "in place");
+	assert_true(heard_of("alice "));
+	assert_string_equal(heard(), "");
+	put("conf/..2026_1/alice.conf", "nobody's");
+	assert_string_equal(heard(), "");
+	/* One goes, one comes. */
+	assert_int_equal(symlink("..data/bob.conf", "conf/bob.conf"), 0);
+	swap_link("conf/..data", "..2026_3");
+	unlink("conf/alice.conf");
+	assert_true(heard_of("bob "));
+	put("conf/..2026_3/bob.conf", "4");
+	assert_true(heard_of("bob "));
+	put("conf/..2026_3/alice.conf", "4");
+	assert_string_equal(heard(), "");
+}
+
+static void f15_links_to_elsewhere_are_heard_of_at_each_step(void **state)
+{
+	(void)state;
+	mkdir("conf", 0755);
+	mkdir("store1", 0755);
+	mkdir("store2", 0755);
+	put("store1/alice", "1");
+	put("store2/alice", "2");
+	assert_int_equal(symlink("store1", "static"), 0);
+	assert_int_equal(symlink("../static/alice", "conf/alice.conf"), 0);
+	watch();
+	put("store1/alice", "1b");
+	assert_true(heard_of("alice "));
+	assert_int_equal(symlink("store2", "next"), 0);
+	rename("next", "static");
+	assert_true(heard_of("alice "));
+	put("store2/new", "2b");
+	assert_string_equal(heard(), "");
+	rename("store2/new", "store2/alice");
+	assert_true(heard_of("alice "));
+	unlink("store2/alice");
+	assert_true(heard_of("alice "));
+	put("store2/alice", "3");
+	assert_true(heard_of("alice "));
+	/* A file of its own again. */
+	put("new", "x");
+	rename("new", "conf/alice.conf");
+	assert_true(heard_of("alice "));
+	put("store2/alice", "4");
+	assert_string_equal(heard(), "");
+}
+
 static void a_circle_of_links_ends(void **state)
 {
 	(void)state;
@@ -253,6 +324,8 @@ int main(void)
 		with_place(a_directory_deleted_and_made_again_is_any),
 		with_place(a_swapped_link_is_any_and_followed),
 		with_place(a_link_on_the_way_is_followed_too),
+		with_place(f15_a_config_map_is_heard_of),
+		with_place(f15_links_to_elsewhere_are_heard_of_at_each_step),
 		with_place(a_circle_of_links_ends),
 		with_place(the_rights_of_the_directory_are_any),
 	};
