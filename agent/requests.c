@@ -27,7 +27,8 @@ static bool answer_alive(struct agent *a, const char *verb, const char *word,
 static bool answer_confirm(struct agent *a, const char *verb, const char *word,
 			   struct buf *ret_message)
 {
-	bool ok = confirm_answer(a->catalog, a->reconcile, word, agent_entry_changed, a, ret_message);
+	bool ok =
+		confirm_answer(a->catalog, a->reconcile, word, agent_entry_changed, a, ret_message);
 
 	(void)verb;
 	agent_write_host_status(a);
