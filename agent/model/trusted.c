@@ -169,13 +169,15 @@ int trusted_open_dir(const char *path, struct err *e)
 
 int trusted_open_link(int dir, const char *name, struct err *e)
 {
-	autofd int fd = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+	autofd int fd = openat(dir, *name == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char rest[PATH_MAX];
 	struct stat st;
 	int r, file;
 
-	if (fd < 0 || strlen(name) >= sizeof(rest))
-		return err_set(e, EBADF, "%s", name);
+	if (fd < 0)
+		return err_sys(e, "%s", name);
+	if (strlen(name) >= sizeof(rest))
+		return err_set(e, ENAMETOOLONG, "%s", name);
 	memcpy(rest, name, strlen(name) + 1);
 	r = walk(&fd, rest, e);
 	if (r < 0)
