@@ -377,7 +377,7 @@ def test_what_was_good_stays_in_force_over_restarts(served):  # promise 2, desig
     all_answer(host, "while the agent runs")
     host.end()
     host.start()
-    time.sleep(1)
+    host.settle()
     all_answer(host, "after a restart")
     host.kill()
     host.start()

@@ -70,17 +70,9 @@ class Daemons:
         return Daemons(self.host).masters == self.masters
 
 
-def settled(host, seconds=20):
+def settled(host):
     """Waits until nothing is published any more: the next change begins from rest."""
-    last = [None, time.monotonic()]
-
-    def quiet():
-        now = host.journal().count("is in force")
-        if now != last[0]:
-            last[:] = [now, time.monotonic()]
-        return time.monotonic() - last[1] > 0.7
-
-    wait_for("rest", quiet, seconds)
+    host.settle()
     return Daemons(host)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 
 import pytest
 from host import wait_for
@@ -10,15 +9,10 @@ from host import wait_for
 TEN = 'sites = ( { type = "static"; root = "%s"; } );'
 
 
-def generation(host, seconds=1):
+def generation(host):
     """Once it stands still: a page may be served before status has the generation that it came with."""
-    last, since = None, time.monotonic()
-    while time.monotonic() - since < seconds:
-        now = host.status()["generation"]
-        if now != last:
-            last, since = now, time.monotonic()
-        time.sleep(0.05)
-    return last
+    host.settle()
+    return host.status()["generation"]
 
 
 def quiet(host, *words, code=0):

@@ -299,7 +299,7 @@ def test_since_stays_over_a_restart(host):  # G2
     time.sleep(1.2)
     host.end()
     host.start()
-    time.sleep(1)
+    host.settle()
     assert host.status("alice") == before
 
 

@@ -91,10 +91,10 @@ def test_a_touch_changes_nothing_and_a_bad_mode_is_told(host):  # G1 G5
     host.start()
     host.add("alice", text=megabytes(40), index=LIMIT)
     wait_limit(host, "alice", 40)
-    time.sleep(1)
+    host.settle()
     before = published(host)
     os.utime(path_of(host, "alice"))
-    time.sleep(0.6)
+    host.settle()
     os.chmod(path_of(host, "alice"), 0o666)
     wait_for("the bad mode is told", lambda: refused(host, "alice", "written by others"), SOON)
     assert limited_to(host, "alice", 40)
@@ -133,7 +133,7 @@ def test_a_directory_replaced_by_rename_is_seen(host):  # G5
     in_place(path_of(host, "alice"), megabytes(43))  # and the new one is watched
     wait_limit(host, "alice", 43)
     in_place(host.drops + ".42/alice.conf", megabytes(99))  # the old one is not
-    time.sleep(1)
+    host.settle()
     assert limited_to(host, "alice", 43)
 
 
