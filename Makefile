@@ -19,8 +19,10 @@ WERROR ?= -Werror
 WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wno-unknown-warning-option \
 	-Wformat-truncation=0 -Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wimplicit-fallthrough
 HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+# The directory of this architecture's libraries in /usr/lib.
+MULTIARCH = $(shell $(CC) -print-multiarch)
 # Expanded at use, not at reading: `make deps` must run before the libraries are there.
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -I$B/gen -DVERSION=\"$(VERSION)\" $(WARNINGS) $(HARDENING) \
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -I$B/gen -DVERSION=\"$(VERSION)\" -DMULTIARCH=\"$(MULTIARCH)\" $(WARNINGS) $(HARDENING) \
 	$(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS) $(SANITIZE)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(SANITIZE)
 LIBS = $(shell pkg-config --libs $(PACKAGES)) -linotifytools -lresolv

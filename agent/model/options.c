@@ -144,10 +144,11 @@ const struct option options[] = {
 
 	{ HOST("base", list, base),
 	  .preset = "[\"/usr/share/zoneinfo\", \"/etc/ssl/certs\", \"/usr/share/ca-certificates\", \"/etc/resolv.conf\", "
-		    "\"/etc/hosts\", \"/etc/nsswitch.conf\", \"/etc/localtime\"]",
+		    "\"/etc/hosts\", \"/etc/nsswitch.conf\", \"/etc/localtime\", \"/etc/services\", \"/etc/protocols\", "
+		    "\"/usr/lib/ssl/openssl.cnf\", \"/usr/lib/" MULTIARCH "/gconv\", \"/usr/lib/locale/C.utf8\"]",
 	  .check = value_absolute, .form = "absolute path",
 	  .meaning = "Files and directories of the host that every jail has a copy of. /dev with null, zero, full, random "
-		     "and urandom is always there." },
+		     "and urandom is always there, and so are /etc/passwd and /etc/group with the webspace's own line." },
 
 	/* the host: reconcile */
 	{ HOST("reconcile.settle_ms", number, reconcile.settle_ms), .preset = "200", .min = 0, .max = 60000,

@@ -238,17 +238,27 @@ static void check_names(const struct rules *r, const struct webspace *w)
 
 /* binds ---------------------------------------------------------------- */
 
+/*
+ * Nothing can be put into a copy of the base. A bind may take the place of one, or of
+ * several if it brings the host's own: /etc to /etc, but not another directory there.
+ */
+static bool base_is_hurt(const char *base, const char *source, const char *target)
+{
+	if (strcmp(base, target) == 0)
+		return false;
+	return is_within(target, base) || (is_within(base, target) && strcmp(source, target) != 0);
+}
+
 static const char *bind_fault(const struct host *h, const struct webspace *w, size_t i)
 {
-	static const char *const ours[] = { "data", "tmp", "log", ".base" };
-	const char *target = w->binds[i].target;
+	static const char *const ours[] = { "data", "tmp", "log", ".base", ".passwd", ".group" };
+	const char *target = w->binds[i].target, *source = w->binds[i].source;
 
 	for (size_t j = 0; j < ELEMENTS(ours); j++)
 		if (is_within(target, ours[j]))
-			return "the target is a place of the jail itself, which users may change";
+			return "the target is a place of the jail itself";
 	for (size_t j = 0; j < h->base.count; j++)
-		if (is_within(target, h->base.items[j] + 1) ||
-		    is_within(h->base.items[j] + 1, target))
+		if (base_is_hurt(h->base.items[j] + 1, source + 1, target))
 			return "the target meets what every jail has from the host's `base`";
 	for (size_t j = 0; j < i; j++)
 		if (strcmp(target, w->binds[j].target) == 0)

@@ -24,6 +24,7 @@
 #include "agent/base/path.h"
 #include "agent/base/put.h"
 #include "reconcile/tree/base_copy.h"
+#include "reconcile/tree/jail.h"
 
 #define BYTES_MAX  ((size_t)64 << 20)
 #define TMPFS_DATA "mode=0755,size=160m,nr_inodes=200k" /* old and new side by side */
@@ -54,6 +55,11 @@ static const struct {
 	const char *name;
 	unsigned minor;
 } devices[] = { { "null", 3 }, { "zero", 5 }, { "full", 7 }, { "random", 8 }, { "urandom", 9 } };
+
+static const struct {
+	const char *path, *target;
+} account_links[] = { { "etc/passwd", "../../" JAIL_PASSWD },
+		      { "etc/group", "../../" JAIL_GROUP } };
 
 bool base_tree_root(const struct base_tree *b, struct attached *ret)
 {
@@ -106,6 +112,30 @@ static int make_devices(int dir, struct err *e)
 	return 0;
 }
 
+/* In the place where a jail has its clone they lead to its own files. */
+static int make_account_links(int dir, struct err *e)
+{
+	if (mkdirat(dir, "etc", 0755) < 0 && errno != EEXIST)
+		return err_sys(e, "make etc");
+	if (fchmodat(dir, "etc", 0755, 0) < 0)
+		return err_sys(e, "chmod etc");
+	for (size_t i = 0; i < ELEMENTS(account_links); i++)
+		if (symlinkat(account_links[i].target, dir, account_links[i].path) < 0 &&
+		    errno != EEXIST) /* the host's `base` may name it */
+			return err_sys(e, "make %s", account_links[i].path);
+	return 0;
+}
+
+/* What is there besides copies; an earlier version may have made the tmpfs. */
+static int furnish(int dir, struct err *e)
+{
+	int r = make_devices(dir, e);
+
+	if (r == 0)
+		r = make_account_links(dir, e);
+	return r < 0 ? r : attach_set_flags(dir, ATTACH_NO_SUID, e);
+}
+
 static int mount_new(const char *path, struct err *e)
 {
 	autofd int fd = -1;
@@ -113,12 +143,12 @@ static int mount_new(const char *path, struct err *e)
 
 	if (r < 0)
 		return r;
-	if (mount("webspaces-base", path, "tmpfs", MS_NOSUID | MS_NOEXEC, TMPFS_DATA) < 0)
+	if (mount("webspaces-base", path, "tmpfs", MS_NOSUID, TMPFS_DATA) < 0)
 		return err_sys(e, "mount a tmpfs on %s", path);
 	fd = mounted_open(path);
 	if (fd < 0)
 		return err_set(e, -fd, "mount a tmpfs on %s: it is not there", path);
-	r = make_devices(fd, e);
+	r = furnish(fd, e);
 	return r < 0 ? r : take_fd(fd);
 }
 
@@ -229,6 +259,8 @@ int base_tree_open(const struct host *host, bool make, struct base_tree **ret, s
 	b->dir = mounted_open(b->path);
 	if (b->dir >= 0)
 		r = read_made(b, e);
+	if (r >= 0 && b->dir >= 0 && make)
+		r = furnish(b->dir, e);
 	if (r >= 0 && make)
 		r = base_tree_look(b, e);
 	if (r < 0) {

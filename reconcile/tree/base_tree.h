@@ -17,8 +17,11 @@
 #include "agent/model/host.h"
 #include "reconcile/tree/attach.h"
 
-/* Of a jail's view. Not nodev: the device nodes are ours, and nothing else can be. */
-#define BASE_FLAGS (ATTACH_READ_ONLY | ATTACH_NO_SUID | ATTACH_NO_EXEC)
+/*
+ * Of a jail's view. Not nodev: the device nodes are ours, and nothing else can be.
+ * Not noexec: iconv(3) loads its character sets as code, and users write nothing here.
+ */
+#define BASE_FLAGS (ATTACH_READ_ONLY | ATTACH_NO_SUID)
 
 struct base_tree;
 

@@ -57,7 +57,7 @@ static int check_safe(int fd, const char *path, struct err *e)
 
 	if (fstat(fd, &st) < 0)
 		return err_sys(e, "stat %s", path);
-	if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)))
+	if (st.st_uid != 0 || ((st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX)))
 		return err_set(e, EPERM, "%s is not root's alone, nothing is changed in it", path);
 	return 0;
 }

@@ -14,7 +14,10 @@
 #define DEPTH_MAX 16
 
 /* Names at the top of a jail that are not the base's nor a bind's to take. */
-static const char *const own_names[] = { JAIL_BASE, "data", "log", "tmp" };
+static const char *const own_names[] = { JAIL_BASE, JAIL_PASSWD, JAIL_GROUP, "data", "log", "tmp" };
+
+/* What the base has besides the host's paths. */
+static const char *const furniture[] = { "dev", "etc/passwd", "etc/group" };
 
 struct planner {
 	const char **base; /* relative paths that the base holds */
@@ -110,8 +113,8 @@ static const char *refusal(struct planner *p, const struct bind *bind, const str
 	for (size_t i = 0; i < ELEMENTS(own_names); i++)
 		if (jail_path_holds(own_names[i], bind->target))
 			return arena_printf(p->arena,
-					    "bind %s: %s is the webspace's own, and a mount point "
-					    "may only lie where users cannot write",
+					    "bind %s: %s is the webspace's own, nothing of the "
+					    "host can be put there",
 					    bind->target, own_names[i]);
 	text = refusal_by_base(p, bind->target);
 	return text ? text : refusal_by_bind(p, bind, binds, n_binds);
@@ -193,8 +196,9 @@ void jail_plan(const struct host *host, const struct bind *binds, size_t n_binds
 	struct planner p = { .arena = a, .jail = ret };
 
 	*ret = (struct jail){ 0 };
-	p.base = arena_new(a, (host->base.count + 1) * sizeof *p.base);
-	p.base[p.n_base++] = "dev";
+	p.base = arena_new(a, (host->base.count + ELEMENTS(furniture)) * sizeof *p.base);
+	for (size_t i = 0; i < ELEMENTS(furniture); i++)
+		p.base[p.n_base++] = furniture[i];
 	for (size_t i = 0; i < host->base.count; i++) {
 		const char *path = host->base.items[i] + strspn(host->base.items[i], "/");
 

@@ -18,7 +18,10 @@
 #include "agent/model/host.h"
 #include "agent/model/webspace.h"
 
-#define JAIL_BASE ".base"
+#define JAIL_BASE   ".base"
+/* The one line of its own account that a jail has; the base's /etc/passwd and /etc/group lead here. */
+#define JAIL_PASSWD ".passwd"
+#define JAIL_GROUP  ".group"
 
 enum jail_kind {
 	JAIL_DIR,        /* root:root 0755 */

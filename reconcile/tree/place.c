@@ -13,11 +13,13 @@
 #include "agent/base/hash.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
+#include "agent/base/put.h"
 #include "reconcile/ownership.h"
 #include "reconcile/tree/jail_place.h"
 #include "reconcile/tree/unmake.h"
 
 #define MARK_AGE_SECONDS 2
+#define TEXT_MAX         256 /* of a file that says an account's line */
 
 const char *place_type_name(mode_t mode)
 {
@@ -123,7 +125,7 @@ static uint64_t mark_of(const struct sight *s, const struct stat *st)
 		(uint64_t)st->st_uid << 32 | st->st_gid,
 		(uint64_t)st->st_ctim.tv_sec,
 		(uint64_t)st->st_ctim.tv_nsec,
-		s->home->account.gid,
+		(uint64_t)s->home->account.uid << 32 | s->home->account.gid,
 	};
 
 	return hash_words(HASH_START, values, ELEMENTS(values)) | 1;
@@ -260,6 +262,25 @@ static int dir_apply(const struct sight *s, struct err *e)
 
 /* Files ---------------------------------------------------------------- */
 
+static const char *text_of(const struct sight *s)
+{
+	return s->place->text(s->home->name, &s->home->account, s->w->arena);
+}
+
+static void observe_text(const struct sight *s, struct finding *f)
+{
+	autofree char *is = NULL;
+	const char *want = text_of(s);
+	size_t len;
+
+	if (path_read(s->parent, s->leaf, TEXT_MAX, &is, &len, NULL) == 0 && strcmp(is, want) == 0)
+		return;
+	f->state = OBSERVED_DIFFERS;
+	f->what = "text";
+	snprintf(f->old_value, sizeof f->old_value, "another");
+	snprintf(f->new_value, sizeof f->new_value, "%.*s", (int)strcspn(want, "\n"), want);
+}
+
 static void file_observe(const struct sight *s, struct finding *f)
 {
 	autofd int fd = -1;
@@ -280,16 +301,28 @@ static void file_observe(const struct sight *s, struct finding *f)
 			    (unsigned long)st.st_nlink);
 	} else {
 		observe_rights(s, fd, f);
+		if (f->state == OBSERVED_IN_SYNC && s->place->text)
+			observe_text(s, f);
 		if (f->state == OBSERVED_IN_SYNC)
 			set_mark(s, &st);
 	}
 }
 
+static int put_text(const struct sight *s, struct err *e)
+{
+	const char *text = text_of(s);
+	int r = put_file(s->parent, s->leaf, s->place->mode, text, strlen(text), PUT_BATCH, e);
+
+	return r < 0 ? r : write_rights(s, O_PATH, e);
+}
+
 static int file_apply(const struct sight *s, struct err *e)
 {
-	autofd int made =
-		openat(s->parent, s->leaf, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0);
+	autofd int made = -1;
 
+	if (s->place->text)
+		return put_text(s, e);
+	made = openat(s->parent, s->leaf, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (made < 0 && errno != EEXIST)
 		return err_sys(e, "make the file");
 	return write_rights(s, O_PATH, e);

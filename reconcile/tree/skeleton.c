@@ -6,6 +6,9 @@
  * part say what the plain mode under umask 022 would have been, others get
  * nothing, the web server reads. A program that asks for 0600 (mkstemp) still
  * gets a file that only its owner reads: that is what it asked for.
+ *
+ * Programs write to /tmp by that name. It is sticky, so that what we have in it
+ * stays in its place: nobody but root moves or removes root's.
  */
 #include "reconcile/tree/skeleton.h"
 
@@ -13,6 +16,17 @@
 
 #define READ_AND_SEARCH 5
 #define SEARCH          1
+
+static const char *passwd_line(const char *name, const struct account *account, struct arena *a)
+{
+	return arena_printf(a, "%s:x:%u:%u::/data:/usr/sbin/nologin\n", name,
+			    (unsigned)account->uid, (unsigned)account->gid);
+}
+
+static const char *group_line(const char *name, const struct account *account, struct arena *a)
+{
+	return arena_printf(a, "%s:x:%u:\n", name, (unsigned)account->gid);
+}
 
 const struct place skeleton_places[] = {
 	{ .path = ".", .kind = PLACE_DIR, .mode = 0750, .web = SEARCH, .can_be_covered = true },
@@ -29,7 +43,17 @@ const struct place skeleton_places[] = {
 	  .hands_on = true,
 	  .can_be_covered = true },
 	{ .path = "chroot/log", .kind = PLACE_DIR, .mode = 0030 },
-	{ .path = "chroot/tmp", .kind = PLACE_DIR, .mode = 0010 },
+	{ .path = "chroot/" JAIL_PASSWD,
+	  .kind = PLACE_FILE,
+	  .mode = 0644,
+	  .group_is_root = true,
+	  .text = passwd_line },
+	{ .path = "chroot/" JAIL_GROUP,
+	  .kind = PLACE_FILE,
+	  .mode = 0644,
+	  .group_is_root = true,
+	  .text = group_line },
+	{ .path = "chroot/tmp", .kind = PLACE_DIR, .mode = 01030, .hands_on = true },
 	{ .path = "chroot/tmp/misc", .kind = PLACE_DIR, .mode = 0030, .hands_on = true },
 	{ .path = "chroot/tmp/upload", .kind = PLACE_DIR, .mode = 0030, .hands_on = true },
 	{ .path = "chroot/tmp/wsdl", .kind = PLACE_DIR, .mode = 0030 },

@@ -20,6 +20,10 @@ enum place_kind {
 	PLACE_KINDS,
 };
 
+/* What a file of ours says of the account; in the arena. */
+typedef const char *skeleton_text_fn(const char *name, const struct account *account,
+				     struct arena *a);
+
 struct place {
 	const char *path; /* below HOME_ROOT/NAME; ".": itself */
 	enum place_kind kind;
@@ -31,6 +35,7 @@ struct place {
 	bool can_be_covered;     /* a mount of the host's may lie on it that we do not have */
 	bool in_jail;            /* of jail_plan: replaces what we made there before */
 	const char *target;      /* PLACE_LINK */
+	skeleton_text_fn *text;  /* PLACE_FILE; NULL: others write it */
 	const struct bind *bind; /* PLACE_MOUNTPOINT; NULL: the base */
 	size_t slot;             /* a number from 1 on, the same in every webspace; 0: none */
 };

@@ -19,7 +19,7 @@ from host import Host, acl, wait_for  # noqa: E402
 PAGE = """<?php
 header('Content-Type: text/plain');
 echo "Hello from {$_SERVER['USER']}: PHP runs as uid ", posix_getuid(), "; / is the jail: this file is ", __FILE__;
-foreach (['/etc/resolv.conf', '/etc/passwd', '/home'] as $path) {
+foreach (['/etc/resolv.conf', '/etc/shadow', '/home'] as $path) {
     echo ", $path is ", @file_exists($path) ? 'there' : 'not there';
 }
 echo "\\n";

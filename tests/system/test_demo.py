@@ -53,7 +53,7 @@ def test_the_demo_shows_everything_and_leaves_nothing(tmp_path):  # G6
         check=False,
     )
     assert out.returncode == 0, out.stdout + out.stderr
-    for sight in ("runs as uid 20", "this file is /data/index.php", "/etc/passwd is not there", "a killed PHP master", "still there"):
+    for sight in ("runs as uid 20", "this file is /data/index.php", "/etc/shadow is not there", "a killed PHP master", "still there"):
         assert sight in out.stdout
     assert out.stdout.count("put back after") == 6
     after = machine()

@@ -12,7 +12,7 @@ def test_an_empty_file_becomes_a_served_site(host):  # G6 A1 B4 B11 C1
 
 def test_php_sees_the_jail_as_its_root(host):  # B4
     host.add("alice", text='php = { open_basedir = "none"; };')
-    names = ["/data", "/log", "/tmp", "/etc/resolv.conf", "/dev/urandom", "/etc/passwd", "/home", "/proc", "/bin"]
+    names = ["/data", "/log", "/tmp", "/etc/resolv.conf", "/dev/urandom", "/etc/shadow", "/home", "/proc", "/bin"]
     host.write("alice", "look.php", "<?php foreach (%s as $n) echo (int)file_exists($n);" % names)
     assert host.wait_answers("alice", "/look.php", https=True).text == "111110000"
 

@@ -130,7 +130,7 @@ def test_a_php_site_runs_as_its_user_in_its_jail(daemons):  # B1 B3 B4 B5 B11 C2
     assert facts["name"] == "alice.example.org" and facts["host"] == "alice.example.org:8443"
     assert facts["proxy"] == "" and facts["https"] == "on" and facts["scheme"] == "https"
     assert facts["memory"] == "32M" and facts["exec"] == "0" and facts["opcache"] == "11"
-    assert facts["basedir"] == "/data/:/tmp/misc/:/tmp/upload/:/dev/urandom"
+    assert facts["basedir"] == ""
     assert facts["display"] == "0"
 
 

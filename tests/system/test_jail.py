@@ -245,15 +245,16 @@ def test_a_file_renamed_from_the_temporary_directory_is_served_unless_it_was_mad
 def test_php_sees_nothing_of_the_host_nor_of_its_neighbours(host):  # B10 D1 A2
     host.add("alice", "bob", text=ROOMY)
     host.write("bob", "secret.txt", "bob's")
-    outside = ["/etc/passwd", "/etc/shadow", "/proc/self/status", "/proc", "/sys", "/home", "/root", "/bin/sh", "/run",
+    outside = ["/etc/shadow", "/proc/self/status", "/proc", "/sys", "/home", "/root", "/bin/sh", "/run",
                "/dev/mem", "/dev/kmsg", "/dev/ptmx", "/dev/shm", "/etc/ssl/private", host.config, host.run_dir, host.state_dir,
                host.home("bob"), host.data("bob", "secret.txt"), host.home("alice"), "/logs", "/.base/../../bob"]  # fmt: skip
-    ups = [("/data/" + "../" * n + "etc/passwd") for n in (1, 2, 5, 12)] + ["/../../../bob/chroot/data/secret.txt"]
+    ups = [("/data/" + "../" * n + "etc/shadow") for n in (1, 2, 5, 12)] + ["/../../../bob/chroot/data/secret.txt"]
     seen = values(host, "alice", f"return array_filter(array_map('file_exists', array_flip(array_flip({outside + ups!r}))));")
     assert not seen, seen
     assert php(host, "alice", "echo json_encode(@scandir('/'));") == "false"
     shown = values(host, "alice", "return array_merge(scandir('/etc'), scandir('/dev'), scandir('/usr/share'));")
-    assert set(shown) <= {".", "..", "ssl", "resolv.conf", "hosts", "nsswitch.conf", "localtime", "null", "zero", "full",
+    assert set(shown) <= {".", "..", "ssl", "resolv.conf", "hosts", "nsswitch.conf", "localtime", "passwd",
+                          "group", "services", "protocols", "null", "zero", "full",
                           "random", "urandom", "zoneinfo", "ca-certificates"}, shown  # fmt: skip
 
 
@@ -272,16 +273,16 @@ def test_nothing_of_the_jail_is_the_users_to_change_but_what_is_his(host):  # A2
         }
         if ($seen < 100)
             $found[] = "the walk saw only $seen";
-        foreach (['/x', '/.base/x', '/.base/etc/x', '/.base/dev/x', '/tmp/x', '/etc/x'] as $path)
+        foreach (['/x', '/.base/x', '/.base/etc/x', '/.base/dev/x', '/etc/x', '/.passwd', '/etc/passwd', '/etc/group'] as $path)
             if (file_put_contents($path, 'x') !== false || mkdir("$path.d") || symlink('/', "$path.l"))
                 $found[] = $path;
-        foreach (['/data', '/tmp', '/tmp/misc', '/log', '/etc', '/.base'] as $path)
+        foreach (['/data', '/tmp', '/tmp/misc', '/tmp/session', '/log', '/etc', '/.base', '/.passwd', '/.group'] as $path)
             if (rename($path, "/data/moved") || rename($path, "$path.old") || chmod($path, 0777) || rmdir($path))
                 $found[] = "$path!";
         sort($found);
         return $found;
     """
-    mine = {"/data", "/log", "/tmp/misc", "/tmp/upload", "/tmp/session", "/tmp/wsdl"}
+    mine = {"/data", "/log", "/tmp", "/tmp/misc", "/tmp/upload", "/tmp/session", "/tmp/wsdl"}
     assert set(values(host, "alice", code)) == mine
     devices = values(host, "alice", "return array_filter(['null','zero','full','random','urandom'], fn($d) => "
                      "@filetype(\"/dev/$d\") !== 'char');")  # fmt: skip

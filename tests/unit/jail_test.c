@@ -43,11 +43,13 @@ static void a_jail_is_what_base_and_binds_make_it(void **state)
 		{ { "media" },
 		  ".base\ndev -> .base/dev\netc -> .base/etc\nmedia\nusr -> .base/usr\n" },
 		{ { "etc/ldap/ldap.conf" },
-		  ".base\ndev -> .base/dev\netc/\netc/hosts -> ../.base/etc/hosts\netc/ldap/\n"
-		  "etc/ldap/ldap.conf\netc/resolv.conf -> ../.base/etc/resolv.conf\n"
+		  ".base\ndev -> .base/dev\netc/\netc/group -> ../.base/etc/group\n"
+		  "etc/hosts -> ../.base/etc/hosts\netc/ldap/\netc/ldap/ldap.conf\n"
+		  "etc/passwd -> ../.base/etc/passwd\netc/resolv.conf -> ../.base/etc/resolv.conf\n"
 		  "etc/ssl -> ../.base/etc/ssl\nusr -> .base/usr\n" },
 		{ { "etc/ssl/openssl.cnf", "etc/hosts" },
-		  ".base\ndev -> .base/dev\netc/\netc/hosts\n"
+		  ".base\ndev -> .base/dev\netc/\netc/group -> ../.base/etc/group\netc/hosts\n"
+		  "etc/passwd -> ../.base/etc/passwd\n"
 		  "etc/resolv.conf -> ../.base/etc/resolv.conf\netc/ssl/\n"
 		  "etc/ssl/certs -> ../../.base/etc/ssl/certs\netc/ssl/openssl.cnf\nusr -> "
 		  ".base/usr\n" },
@@ -55,8 +57,8 @@ static void a_jail_is_what_base_and_binds_make_it(void **state)
 		{ { "etc/ssl/certs/my.pem" },
 		  ".base\n!etc/ssl/certs/my.pem\ndev -> .base/dev\netc -> .base/etc\nusr -> "
 		  ".base/usr\n" },
-		{ { "data/media", "tmp", ".base/x", "../x", "" },
-		  ".base\n!data/media\n!tmp\n!.base/x\n!../x\n!\ndev -> .base/dev\netc -> "
+		{ { "data/media", "tmp", ".base/x", "../x", ".passwd" },
+		  ".base\n!data/media\n!tmp\n!.base/x\n!../x\n!.passwd\ndev -> .base/dev\netc -> "
 		  ".base/etc\n"
 		  "usr -> .base/usr\n" },
 		{ { "srv", "srv/x", "srv" },

@@ -70,13 +70,13 @@ static void the_base_is_in_the_jail_read_only(void **state)
 	assert_text(jail("etc/t/zone/Europe/Berlin"), "berlin");
 	assert_int_equal(statvfs(jail(".base"), &fs), 0);
 	assert_int_equal(fs.f_flag & (ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC),
-			 ST_RDONLY | ST_NOSUID | ST_NOEXEC);
+			 ST_RDONLY | ST_NOSUID);
 	assert_int_equal(open(jail("etc/t/new"), O_WRONLY | O_CREAT, 0600), -1);
 	assert_int_equal(stat(jail("dev/null"), &st), 0);
 	assert_true(S_ISCHR(st.st_mode));
 	assert_int_equal(open(jail("dev/null"), O_RDWR) >= 0, true);
 	assert_int_equal(access(jail("etc/t/none"), F_OK), -1);
-	assert_int_equal(access(jail("etc/passwd"), F_OK), -1);
+	assert_int_equal(access(jail("etc/shadow"), F_OK), -1);
 	assert_int_equal(pass_of(&alice), 0);
 }
 
