@@ -8,6 +8,7 @@
 #include "agent/model/option.h"
 
 #include "agent/base/own.h"
+#include "agent/model/bundle.h"
 #include "agent/model/host.h"
 #include "agent/model/values.h"
 #include "agent/model/webspace.h"
@@ -229,6 +230,12 @@ const struct option options[] = {
 	  .form = "SOURCE[:TARGET[:rw,exec,dev,suid]]",
 	  .meaning = "Paths of the host that are put into the jail, read-only, without devices, programs and set-id unless "
 		     "said. TARGET is the path within the jail, preset to SOURCE." },
+
+	{ WEBSPACE("bundles", list, bundles), .preset = "[]", .sample = "[\"fonts\", \"mariadb\"]",
+	  .check = value_bundle, .form = "imagick, fonts, locales, mariadb, postgresql or php-libraries",
+	  .meaning = "Read-only binds that go together, where Debian has them: imagick (formats and policy of ImageMagick), fonts, "
+		     "locales, mariadb and postgresql (the directory of the socket, where PHP looks for it), php-libraries "
+		     "(/usr/share/php, /usr/share/javascript). They follow upgrades of the packages." },
 
 	/* PHP */
 	{ PHP(enabled, flag), .preset = "true", .meaning = "Whether the webspace has a pool." },

@@ -4,11 +4,13 @@
  */
 #include "agent/model/rules.h"
 
+#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/base/own.h"
+#include "agent/model/bundle.h"
 #include "agent/model/fill.h"
 
 void rule_broken(const struct rules *r, const char *key, const char *format, ...)
@@ -288,6 +290,35 @@ static void check_own_files(const struct rules *r, const struct host *h, const s
 	}
 }
 
+/* Of a bundle's path a bind may take the place, and not lie in it. */
+static bool is_inside_bundle(const struct bundle *bundle, const char *target)
+{
+	for (const struct bundle_path *p = bundle->paths; p->pattern; p++) {
+		const char *place = p->target ? p->target : p->pattern + 1;
+
+		if (fnmatch(place, target, FNM_PATHNAME | FNM_LEADING_DIR) == 0 &&
+		    fnmatch(place, target, FNM_PATHNAME) != 0)
+			return true;
+	}
+	return false;
+}
+
+static void check_bundles(const struct rules *r, const struct webspace *w)
+{
+	if (has_twice(&w->bundles))
+		rule_broken(r, "bundles", "names a bundle twice");
+	for (size_t i = 0; i < w->n_binds; i++)
+		for (size_t j = 0; j < w->bundles.count; j++) {
+			char key[32];
+
+			if (!is_inside_bundle(bundle_find(w->bundles.items[j]), w->binds[i].target))
+				continue;
+			snprintf(key, sizeof(key), "binds[%zu]", i);
+			rule_broken(r, key, "the target lies inside what the bundle %s brings",
+				    w->bundles.items[j]);
+		}
+}
+
 static void check_binds(const struct rules *r, const struct host *h, const struct webspace *w)
 {
 	for (size_t i = 0; i < w->n_binds; i++) {
@@ -325,5 +356,6 @@ void rules_webspace(const struct rules *r, const struct host *h, const struct we
 	}
 	check_names(r, w);
 	check_binds(r, h, w);
+	check_bundles(r, w);
 	check_own_files(r, h, w);
 }

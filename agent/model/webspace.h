@@ -70,6 +70,7 @@ struct bind {
 	const char *source; /* absolute on the host */
 	const char *target; /* relative to chroot, no leading slash */
 	bool writable, exec, dev, suid;
+	const char *missing; /* of a bundle, whose path is not there: a sentence; else NULL */
 };
 
 /* Of a master of its own and all its processes, systemd.resource-control(5); 0: no limit, or systemd's preset. */
@@ -122,6 +123,7 @@ struct webspace {
 	struct php_settings php;
 	const struct bind *binds;
 	size_t n_binds;
+	struct text_list bundles; /* names of bundle.h */
 
 	const char *file; /* where it came from */
 	uint64_t

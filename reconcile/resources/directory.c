@@ -15,6 +15,7 @@
 #include "agent/base/own.h"
 #include "reconcile/ownership.h"
 #include "reconcile/resource.h"
+#include "reconcile/tree/bundled.h"
 #include "reconcile/tree/membership.h"
 #include "reconcile/tree/namespace.h"
 #include "reconcile/tree/place.h"
@@ -30,6 +31,7 @@ struct directories {
 	int outside;          /* HOME_ROOT as the host sees it; -1: not known */
 	bool is_covered;      /* … and it is another directory than ours */
 	struct membership *membership; /* NULL: not wanted */
+	struct bundled bundled;
 };
 
 static size_t plan_places(const struct host *host, const struct bind *binds, size_t n_binds,
@@ -75,6 +77,7 @@ static void directory_close(void *state)
 	if (!d)
 		return;
 	home_close(&d->home);
+	bundled_clear(&d->bundled);
 	arena_clear(&d->arena);
 	table_clear(&d->settled);
 	table_free_values(&d->marks);
@@ -93,6 +96,7 @@ static int directory_prepare(struct world *w, void *state, const struct webspace
 
 	(void)slice, (void)n;
 	home_close(&d->home);
+	bundled_refresh(&d->bundled, w->now_usec);
 	if (d->outside >= 0)
 		close(d->outside);
 	d->outside = -1;
@@ -138,9 +142,10 @@ static void add_gone(struct world *w, const char *name, const char *kind,
  * also the state of before, which may come back next.
  */
 static void add_all_gone(struct world *w, struct directories *d, const struct webspace *webspace,
-			 const struct place *places, size_t n, struct item_list *ret)
+			 uint64_t print, const struct place *places, size_t n,
+			 struct item_list *ret)
 {
-	void *mark = (void *)(uintptr_t)(webspace->fingerprint | 1);
+	void *mark = (void *)(uintptr_t)(print | 1);
 	size_t before = ret->count;
 
 	if (table_get(&d->settled, webspace->name) == mark)
@@ -158,12 +163,14 @@ static void directory_desire(struct world *w, void *state, const struct webspace
 	struct directories *d = state;
 	struct place *places = d->plain;
 	size_t n = d->n_plain;
+	struct bind_list binds;
 
-	if (webspace->n_binds)
-		n = plan_places(w->host, webspace->binds, webspace->n_binds, w->arena, &places);
+	bundled_binds(&d->bundled, webspace, w->arena, &binds);
+	if (binds.count)
+		n = plan_places(w->host, binds.items, binds.count, w->arena, &places);
 	if (d->membership)
 		item_add(w, ret, "group of the web server", NULL);
-	add_all_gone(w, d, webspace, places, n, ret);
+	add_all_gone(w, d, webspace, webspace->fingerprint ^ binds.hash, places, n, ret);
 	for (size_t i = 0; i < n; i++)
 		item_add(w, ret, places[i].path, &places[i]);
 }

@@ -24,6 +24,7 @@
 #include "reconcile/resource.h"
 #include "reconcile/tree/attach.h"
 #include "reconcile/tree/base_tree.h"
+#include "reconcile/tree/bundled.h"
 #include "reconcile/tree/home.h"
 #include "reconcile/tree/jail.h"
 #include "reconcile/tree/mountinfo.h"
@@ -39,6 +40,7 @@ struct mounts {
 	struct arena arena; /* owns plain */
 	struct jail plain;  /* of a webspace without binds */
 	struct home home;
+	struct bundled bundled;
 };
 
 static void look_at_root(struct mounts *m)
@@ -70,6 +72,7 @@ static void mount_close(void *state)
 	if (!m)
 		return;
 	home_close(&m->home);
+	bundled_clear(&m->bundled);
 	base_tree_close(m->base);
 	arena_clear(&m->arena);
 	free(m);
@@ -83,6 +86,7 @@ static int mount_prepare(struct world *w, void *state, const struct webspace *co
 
 	(void)slice, (void)n;
 	home_close(&m->home);
+	bundled_refresh(&m->bundled, w->now_usec);
 	if (w->dry || w->now_usec < m->looked_usec + BASE_LOOK_USEC)
 		return 0;
 	m->looked_usec = w->now_usec;
@@ -96,9 +100,11 @@ static void mount_desire(struct world *w, void *state, const struct webspace *we
 {
 	struct mounts *m = state;
 	struct jail jail = m->plain;
+	struct bind_list binds;
 
-	if (webspace->n_binds)
-		jail_plan(w->host, webspace->binds, webspace->n_binds, w->arena, &jail);
+	bundled_binds(&m->bundled, webspace, w->arena, &binds);
+	if (binds.count)
+		jail_plan(w->host, binds.items, binds.count, w->arena, &jail);
 	for (size_t i = 0; i < jail.count; i++)
 		if (jail.entries[i].kind == JAIL_MOUNTPOINT || jail.entries[i].kind == JAIL_REFUSED)
 			item_add(w, ret, jail.entries[i].path, &jail.entries[i]);
@@ -199,7 +205,7 @@ static void mount_observe(struct world *w, void *state, const struct webspace *w
 	f->state = OBSERVED_MISSING;
 	if (entry->kind == JAIL_REFUSED) {
 		f->state = OBSERVED_FOREIGN;
-		f->reason = "BadBind";
+		f->reason = entry->bind->missing ? "BundleMissing" : "BadBind";
 		snprintf(f->text, sizeof f->text, "%s", entry->text);
 		return;
 	}

@@ -105,8 +105,10 @@ static bool is_plain_path(const char *path)
 static const char *refusal(struct planner *p, const struct bind *bind, const struct bind *binds,
 			   size_t n_binds)
 {
-	const char *text;
+	const char *text = bind->missing;
 
+	if (text)
+		return text;
 	if (!is_plain_path(bind->target))
 		return arena_printf(p->arena, "bind \"%s\": not a path below the jail",
 				    bind->target);

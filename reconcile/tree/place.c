@@ -195,6 +195,20 @@ static const char *found_of_before(const struct sight *s)
 										   : NULL;
 }
 
+/* Nothing is gained by a directory that is kept open, but for places in it. */
+static bool has_places_in_it(const struct place *place)
+{
+	size_t len = strlen(place->path);
+
+	if (place->in_jail || strcmp(place->path, ".") == 0)
+		return true;
+	for (size_t i = 0; i < skeleton_count; i++)
+		if (strncmp(skeleton_places[i].path, place->path, len) == 0 &&
+		    skeleton_places[i].path[len] == '/')
+			return true;
+	return false;
+}
+
 static void dir_observe(const struct sight *s, struct finding *f)
 {
 	const char *before = found_of_before(s);
@@ -220,7 +234,10 @@ static void dir_observe(const struct sight *s, struct finding *f)
 		     : path_open_same_mount(s->parent, s->leaf, flags, NULL);
 	if (fd >= 0) {
 		dir_observe_open(s, fd, f);
-		home_keep(s->home, s->place->path, fd);
+		if (has_places_in_it(s->place))
+			home_keep(s->home, s->place->path, fd);
+		else
+			close(fd);
 	} else {
 		place_found_error(s, f, fd, "a directory");
 	}

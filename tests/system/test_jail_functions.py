@@ -1,9 +1,14 @@
 """What PHP can do in a jail: one script of the functions that need something of the host, and what each has to return."""
 
+import contextlib
+import glob
 import json
 import os
 import pwd
+import re
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -144,3 +149,166 @@ def test_a_base_of_an_earlier_version_is_brought_up_to_date(house):
     house.add("carol")
     check_functions(house, "carol", {key: FUNCTIONS[key] for key in ("iconv, Latin 1",)})
     assert values(house, "carol", "return posix_getpwuid(posix_getuid())['name'];") == "carol"
+
+
+# Bundles --------------------------------------------------------------------
+
+IMAGE = "$i = new Imagick(); $i->newImage(9, 7, '#336699'); $i->setImageFormat('{0}'); $blob = $i->getImageBlob(); "
+IMAGE += "$j = new Imagick(); $j->readImageBlob($blob); return [$j->getImageFormat(), $j->getImageWidth(), $j->getImageHeight()];"
+FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
+BUNDLED = {
+    "formats of Imagick": ("return count(Imagick::queryFormats()) > 100;", True),
+    **{f"{kind} by Imagick": (IMAGE.format(kind), [kind, 9, 7]) for kind in ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "JP2")},
+    "the host's policy for Imagick": (
+        "try { $i = new Imagick(); $i->readImageBlob('%PDF-1.4'); return 'read'; } "
+        "catch (ImagickException $e) { return str_contains($e->getMessage(), 'security policy'); }",
+        True,
+    ),
+    "a font by its name": ("$i = new Imagick(); return count($i->queryFonts('DejaVu*')) > 0;", True),
+    "text of GD in a font": (f"return count(imagettfbbox(12, 0, '{FONT}', 'text'));", 8),
+    "a locale of the host": ("return [setlocale(LC_ALL, 'de_DE.UTF-8'), localeconv()['decimal_point']];", ["de_DE.UTF-8", ","]),
+    "MariaDB's socket": ("return fread(stream_socket_client('unix://' . (ini_get('mysqli.default_socket') ?: '/var/run/mysqld/mysqld.sock')), 9);",
+                         "hello"),
+}  # fmt: skip
+HIDDEN = ("/usr/lib/locale", "/usr/share/php")
+ALL = 'bundles = ["imagick", "fonts", "locales", "mariadb"];'
+
+
+class Greeter:
+    """What listens where MariaDB would, in a directory of our own mounted there."""
+
+    def __init__(self):
+        self.made = not os.path.isdir("/run/mysqld")
+        os.makedirs("/run/mysqld", exist_ok=True)
+        mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run/mysqld")
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind("/run/mysqld/mysqld.sock")
+        os.chmod("/run/mysqld/mysqld.sock", 0o777)
+        self.socket.listen()
+        threading.Thread(target=self.greet, daemon=True).start()
+
+    def greet(self):
+        with contextlib.suppress(OSError):
+            while True:
+                with self.socket.accept()[0] as connection:
+                    connection.sendall(b"hello")
+
+    def close(self):
+        self.socket.close()
+        subprocess.run(["umount", "-l", "/run/mysqld"], check=True)
+        if self.made:
+            os.rmdir("/run/mysqld")
+
+
+def mount(*words):
+    subprocess.run(["mount", *words], check=True)
+
+
+@pytest.fixture(scope="module")
+def equipped():
+    """A host with what the bundles are of, but for php-libraries."""
+    greeter = Greeter()
+    for directory in HIDDEN:
+        mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", directory)
+    subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", "de_DE.UTF-8"], check=True)
+    host = Host(shards=1, ports=(8081, 8444)).start()
+    yield host
+    host.destroy()
+    for directory in HIDDEN:
+        subprocess.run(["umount", "-l", directory], check=True)
+    greeter.close()
+
+
+def test_every_function_of_the_bundles_works_in_a_jail_that_has_them(equipped):
+    equipped.add("alice", text=ALL)
+    check_functions(equipped, "alice", BUNDLED)
+
+
+def test_imagick_needs_no_other_extension_for_its_formats(make_host):
+    """GD brings the same libraries into a master, which hides that they are not in the jail."""
+    ini = glob.glob("/etc/php/*/fpm/conf.d/*-gd.ini")
+    assert ini, "else this proves nothing"
+    for path in ini:
+        os.rename(path, f"{path}.off")
+    try:
+        host = make_host(shards=1, ports=(8082, 8445)).start()
+        host.add("alice", text='bundles = ["imagick"];')
+        assert values(host, "alice", "return extension_loaded('gd');") is False
+        check_functions(host, "alice", {what: case for what, case in BUNDLED.items() if what.endswith("Imagick")})
+    finally:
+        for path in ini:
+            os.rename(f"{path}.off", path)
+
+
+def test_a_jail_without_bundles_has_none_of_it(equipped):
+    equipped.add("bob")
+    for what in ("formats of Imagick", "text of GD in a font", "MariaDB's socket"):
+        code, right = BUNDLED[what]
+        assert values(equipped, "bob", f"error_reporting(0); try {{ {code} }} catch (Throwable $t) {{ return 'no'; }}") != right, what
+
+
+def test_bundles_are_binds_that_are_read_only_and_come_and_go(equipped):
+    equipped.add("carol", text=ALL)
+    listed = equipped.command("mounts", "carol")
+    assert listed.returncode == 0
+    for path in ("/ImageMagick-", "etc/ImageMagick-", "usr/share/fonts", "usr/lib/locale", "var/run/mysqld"):
+        assert re.search(rf"\+ \S*{path}", listed.stdout), (path, listed.stdout)
+    flags = equipped.enter("findmnt", "-rno", "TARGET,OPTIONS").stdout
+    ours = [line for line in flags.splitlines() if equipped.home("carol", "chroot") + "/" in line and "/.base" not in line]
+    assert len(ours) >= 8 and all(re.search(r" ro,nosuid,nodev", line) for line in ours), ours
+    assert {"noexec" in line for line in ours if "/fonts" in line or "/etc/" in line} == {True}
+    equipped.drop("carol", "")
+    wait_for("they go", lambda: "ImageMagick" not in equipped.command("mounts", "carol").stdout)
+    equipped.wait_ready("carol")
+    wait_for("nothing of them is left", lambda: not os.path.exists(equipped.home("carol", "chroot/var")))
+
+
+def test_a_bundle_follows_its_package(equipped):
+    """Paths with a version in their name appear and go while the webspace's file stays as it is."""
+    equipped.add("dora", text='bundles = ["imagick"];')
+    seen = lambda: os.listdir(f"/proc/{equipped.nginx_pid()}/root{equipped.home('dora', 'chroot/etc')}")
+    before = seen()
+    os.mkdir("/etc/ImageMagick-99")
+    try:
+        wait_for("the new path", lambda: equipped.agent.send_signal(1) or "ImageMagick-99" in seen(), 10, 0.2)
+        equipped.wait_ready("dora")
+    finally:
+        os.rmdir("/etc/ImageMagick-99")
+    wait_for("the old path goes", lambda: equipped.agent.send_signal(1) or seen() == before, 10, 0.2)
+    equipped.wait_ready("dora")
+
+
+def test_a_bundle_whose_package_is_not_installed_names_it_and_the_site_is_served(equipped):
+    equipped.add("erin")
+    equipped.drop("erin", 'bundles = ["php-libraries", "fonts"];')
+    told = wait_for("it is said", lambda: equipped.condition("erin", "Mounts")["message"])
+    assert "bundle php-libraries: /usr/share/php/* is not on this host: install the php-* packages" in told
+    assert equipped.condition("erin", "Mounts")["reason"] == "BundleMissing"
+    assert "install the php-* packages" in equipped.command("doctor", "erin").stdout
+    assert equipped.wait_answers("erin", https=True).status == 200
+    assert values(equipped, "erin", f"return is_file('{FONT}');") is True, "the other bundle is there"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('bundles = ["imagik"];', 'bundles: "imagik": unknown bundle; the bundles are imagick, fonts'),
+        ('bundles = ["fonts", "fonts"];', "bundles: names a bundle twice"),
+        ('bundles = ["fonts"];\nbinds = ["/srv/x:/usr/share/fonts/x"];', "2: binds[0]: the target lies inside what the bundle fonts brings"),
+        ('bundles = ["imagick"];\nbinds = ["/srv/x:/etc/ImageMagick-6/policy.xml"];', "inside what the bundle imagick brings"),
+    ],
+)
+def test_check_refuses_bundles_that_cannot_be(equipped, tmp_path, text, said):
+    path = tmp_path / "alice.conf"
+    path.write_text(text)
+    told = equipped.command("check", str(path))
+    assert told.returncode == 1 and said in told.stderr, told.stderr
+
+
+def test_a_bind_takes_the_place_of_a_bundles(equipped):
+    own = os.path.join(equipped.root, "fonts")
+    os.mkdir(own)
+    with open(os.path.join(own, "own.ttf"), "w", encoding="ascii") as file:
+        file.write("own")
+    equipped.add("frank", text=f'bundles = ["fonts"]; binds = ["{own}:/usr/share/fonts"];')
+    assert values(equipped, "frank", "return scandir('/usr/share/fonts');") == [".", "..", "own.ttf"]
