@@ -77,15 +77,19 @@ int quote_nginx_name(struct buf *ret, const char *value)
 }
 
 /*
- * `default`, `hostnames`, `include` and `volatile` are words of map itself, and
- * a user or a host may be called so; a backslash before it makes it a key.
+ * `default`, `hostnames`, `include` and `volatile` are words of map itself, and a user or a host may
+ * be called so. map takes one backslash off a key, after it has looked for its words. nginx's lexer
+ * has read that before: to it "\n", "\r" and "\t" are single characters, and a backslash is "\\".
  */
 int quote_nginx_key(struct buf *ret, const char *value)
 {
 	size_t star = strncmp(value, "*.", 2) == 0 ? 2 : 0;
 
+	/* In a map of host names ".example.org" would mean the name and all below it. */
+	if (value[star] == '.')
+		return -EINVAL;
 	if (!strpbrk(value, "./"))
-		buf_addc(ret, '\\');
+		buf_adds(ret, "\\\\");
 	buf_add(ret, value, star);
 	return add_plain(ret, value + star, LETTERS DIGITS "-._/");
 }
