@@ -30,7 +30,7 @@
 #include "reconcile/units/gate.h"
 
 /* A webspace's part of a configuration, as sections of text that the renderer put together. Immutable. */
-#define FRAGMENT_SECTIONS 8
+#define FRAGMENT_SECTIONS 9
 struct fragment {
 	unsigned refs;
 	size_t len[FRAGMENT_SECTIONS];

@@ -14,6 +14,7 @@
  * certificate browsers do): it gets what the host's own site says to anybody.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "agent/base/own.h"
@@ -32,6 +33,7 @@ struct place {
 	size_t index; /* of the site */
 	const char *id, *user, *subdir;
 	const char *tls, *rsa; /* what $ws_tls and $ws_tls_rsa are for it; NULL: no certificate */
+	struct arena *arena;
 	struct buf *sections;
 	struct err *e;
 };
@@ -71,13 +73,12 @@ static int add_shape(struct place *p, bool tls)
 {
 	const struct text_list *listen = tls ? &p->host->nginx.https : &p->host->nginx.http;
 	struct buf *ret = &p->sections[SECTION_SHAPES];
-	autobuf struct buf index = { 0 };
 	struct nginx_shape shape;
 	int r;
 
 	if (listen->count == 0)
 		return 0;
-	r = shape_of_site(p->host, p->webspace, p->index, p->facts, tls, &index, &shape, p->e);
+	r = shape_of_site(p->host, p->webspace, p->index, p->facts, tls, p->arena, &shape, p->e);
 	if (r < 0)
 		return r;
 	buf_addc(ret, '=');
@@ -141,13 +142,24 @@ static struct place place_of_site(const struct host *host, const struct webspace
 			   .site = &webspace->sites[i],
 			   .facts = &facts[i],
 			   .index = i,
-			   .user = webspace->name };
+			   .user = webspace->name,
+			   .arena = a };
 
 	p.id = i == 0 ? p.user : arena_printf(a, "%s/%zu", p.user, i);
 	p.subdir = *p.site->root ? arena_printf(a, "/%s", p.site->root) : "";
 	p.tls = p.facts->certificate ? p.facts->certificate_dir : NULL;
 	p.rsa = p.tls ? p.facts->rsa_dir : NULL;
 	return p;
+}
+
+/* What all processes of its pool together have descriptors for; any of them may be a connection to us. */
+static void add_holds(const struct webspace *w, struct buf *ret)
+{
+	uint64_t files = w->php.rlimit_files ? w->php.rlimit_files : NGINX_HOLDS_MAX;
+	uint64_t holds = w->php.max_children * files;
+
+	if (w->php.enabled && w->state == STATE_ENABLED)
+		buf_printf(ret, "%" PRIu64 "\n", holds < NGINX_HOLDS_MAX ? holds : NGINX_HOLDS_MAX);
 }
 
 int nginx_fragment(const struct host *host, const struct webspace *webspace,
@@ -158,6 +170,7 @@ int nginx_fragment(const struct host *host, const struct webspace *webspace,
 	size_t i;
 	int r = 0;
 
+	add_holds(webspace, &sections[SECTION_HOLDS]);
 	for (i = 0; i < webspace->n_sites && r == 0; i++) {
 		struct place p = place_of_site(host, webspace, facts, i, &a);
 
@@ -192,7 +205,7 @@ int nginx_common(const struct nginx_facts *facts, struct buf *ret, struct err *e
 static int render_block_alone(struct place *p, bool tls, struct buf *ret)
 {
 	const struct text_list *listen = tls ? &p->host->nginx.https : &p->host->nginx.http;
-	autobuf struct buf names = { 0 }, index = { 0 };
+	autobuf struct buf names = { 0 };
 	struct shape_place place = {
 		.quote = quote_nginx_part,
 		.user = p->user,
@@ -209,7 +222,7 @@ static int render_block_alone(struct place *p, bool tls, struct buf *ret)
 	r = add_names(p->site, &names, p->e);
 	place.names = buf_text(&names);
 	if (r == 0)
-		r = shape_of_site(p->host, p->webspace, p->index, p->facts, tls, &index, &shape,
+		r = shape_of_site(p->host, p->webspace, p->index, p->facts, tls, p->arena, &shape,
 				  p->e);
 	if (r == 0)
 		r = shape_block(p->host, &shape, &place, ret, p->e);

@@ -86,6 +86,7 @@ static void compose_sites(const struct host *host, const struct nginx_facts *fac
 {
 	struct table groups = { 0 };
 	autobuf struct buf key = { 0 };
+	autoarena struct arena a = { 0 };
 	struct table_entry *it;
 	size_t i;
 
@@ -97,7 +98,7 @@ static void compose_sites(const struct host *host, const struct nginx_facts *fac
 		struct nginx_shape shape;
 
 		place.names = buf_text(&g->names);
-		if (shape_read(it->key, &shape))
+		if (shape_read(it->key, &a, &shape))
 			(void)shape_block(host, &shape, &place, ret, NULL);
 		buf_clear(&g->names);
 		free(g);
@@ -206,13 +207,57 @@ static void compose_defaults(const struct host *host, const struct nginx_facts *
 		(void)shape_block(host, &shape, &place, ret, NULL);
 }
 
+/* What a configuration has room for. */
+struct room {
+	unsigned connections; /* of a worker */
+	unsigned own;         /* requests at a time to the host's own addresses together */
+};
+
+#define CONNECTIONS_MIN    8192
+#define CONNECTIONS_OTHERS 4096 /* left to visitors when one webspace has all it can */
+#define OWN_SPARE          512  /* left to the host's other processes, likewise */
+
+/* The most that any one webspace's processes can hold. */
+static unsigned holds_most(const struct text_view (*sections)[RENDER_SECTIONS], size_t n)
+{
+	unsigned long most = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct text_view *view = &sections[i][SECTION_HOLDS];
+		unsigned long holds = view->len ? strtoul(view->text, NULL, 10) : 0;
+
+		if (holds > most)
+			most = holds;
+	}
+	return (unsigned)(most < NGINX_HOLDS_MAX ? most : NGINX_HOLDS_MAX);
+}
+
+/*
+ * Who the process at the other end is, nginx does not know, and all of a host share its addresses. So no
+ * limit can keep one webspace's processes from what others need: there has to be more than they can hold,
+ * where one that waits for an answer of PHP takes a second connection. In powers of two, or a changed file
+ * would change this one each time.
+ */
+static struct room room_for(const struct host *host, unsigned holds)
+{
+	struct room room = { .connections = CONNECTIONS_MIN, .own = holds + OWN_SPARE };
+
+	while (room.connections < 2 * holds + CONNECTIONS_OTHERS)
+		room.connections *= 2;
+	if (host->nginx.worker_connections)
+		room.connections = host->nginx.worker_connections;
+	if (room.own < host->nginx.limit_conn)
+		room.own = host->nginx.limit_conn;
+	return room;
+}
+
 /*
  * Above 10,000 nginx starts to look for a size of its hash just below the largest
  * allowed, and not at the smallest that could do: four times the names is found at once.
  */
 #define HASH_MIN 16384
 
-/* Descriptors a worker has besides: a client, an upstream and a file for each connection. */
+/* Descriptors of a worker: each connection, a file beside it, and these. */
 #define FILES_SPARE 4096
 
 static const char *protocols(const struct text_list *list, struct arena *a)
@@ -226,10 +271,15 @@ static const char *protocols(const struct text_list *list, struct arena *a)
 }
 
 /* log: of all that follows; NULL: it has one already. */
-static void compose_settings(const struct host *host, const char *log, struct buf *ret)
+static void compose_settings(const struct host *host, const struct room *room, const char *log,
+			     struct buf *ret)
 {
 	autoarena struct arena a = { 0 };
+	unsigned limit = host->nginx.limit_conn;
 	const struct value values[] = {
+		{ "HEADER_BUFFERS", quote_none, host->nginx.large_client_header_buffers },
+		{ "LIMIT", quote_number, limit ? arena_printf(&a, "%u", limit) : NULL },
+		{ "LIMIT_OWN", quote_number, limit ? arena_printf(&a, "%u", room->own) : NULL },
 		{ "PROTOCOLS", quote_none, protocols(&host->nginx.tls_protocols, &a) },
 		{ "LOG", quote_nginx_part, log },
 	};
@@ -243,16 +293,15 @@ static size_t hash_size(size_t names)
 }
 
 /* A whole configuration. */
-static void compose_main(const struct host *host, const char *dir, size_t names,
-			 const char *defaults, struct buf *ret)
+static void compose_main(const struct host *host, const struct room *room, const char *dir,
+			 size_t names, const char *defaults, struct buf *ret)
 {
 	autoarena struct arena a = { 0 };
 	autobuf struct buf settings = { 0 };
-	unsigned workers = host->nginx.worker_processes,
-		 connections = host->nginx.worker_connections;
-	unsigned files = 3 * connections + FILES_SPARE;
+	unsigned workers = host->nginx.worker_processes;
+	unsigned files = 2 * room->connections + FILES_SPARE;
 
-	compose_settings(host, NULL, &settings);
+	compose_settings(host, room, NULL, &settings);
 	const struct value values[] = {
 		{ "WEB_USER", quote_word, host->web_user },
 		{ "WORKERS", quote_word, workers ? arena_printf(&a, "%u", workers) : "auto" },
@@ -260,7 +309,7 @@ static void compose_main(const struct host *host, const char *dir, size_t names,
 		{ "RUN", quote_nginx_part, host->run_dir },
 		{ "LOG", quote_nginx_part, host->log_root },
 		{ "STATE", quote_nginx_part, host->state_dir },
-		{ "CONNECTIONS", quote_number, arena_printf(&a, "%u", connections) },
+		{ "CONNECTIONS", quote_number, arena_printf(&a, "%u", room->connections) },
 		{ "NAMES_MAX", quote_number, arena_printf(&a, "%zu", hash_size(names)) },
 		{ "SETTINGS", quote_none, buf_text(&settings) },
 		{ "DIR", quote_nginx_part, dir },
@@ -305,14 +354,15 @@ void nginx_compose(const struct host *host, const struct nginx_facts *facts, con
 {
 	autobuf struct buf defaults = { 0 };
 	size_t names = count_names(sections, n);
+	struct room room = room_for(host, holds_most(sections, n));
 
 	compose_defaults(host, facts, dir, &defaults);
 	if (facts->around) {
 		compose_part(host, facts->around, dir, names, buf_text(&defaults),
 			     &files[FILE_MAIN]);
-		compose_settings(host, host->log_root, &files[FILE_SETTINGS]);
+		compose_settings(host, &room, host->log_root, &files[FILE_SETTINGS]);
 	} else {
-		compose_main(host, dir, names, buf_text(&defaults), &files[FILE_MAIN]);
+		compose_main(host, &room, dir, names, buf_text(&defaults), &files[FILE_MAIN]);
 		compose_dropins(sections, n, &files[FILE_DROPINS]);
 	}
 	compose_maps(facts, sections, n, &files[FILE_MAPS]);

@@ -12,9 +12,13 @@ enum nginx_section {
 	SECTION_HSTS,
 	SECTION_TLS,
 	SECTION_RSA,
+	SECTION_HOLDS,  /* how many connections to us the webspace's own processes can hold */
 	SECTION_DROPIN, /* of the admin's; then all others are empty */
 	SECTIONS,
 };
+
+#define NGINX_HOLDS_MAX 61440 /* a worker that has room for them has 131072 connections */
+
 _Static_assert(SECTIONS <= RENDER_SECTIONS, "a fragment has room for them");
 
 /* What a webspace alone and all together begin with. */

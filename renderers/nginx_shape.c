@@ -69,31 +69,45 @@ static enum shape_kind kind_of_site(const struct host *host, const struct webspa
 	return SHAPE_SITE;
 }
 
-static int add_index(const struct text_list *list, struct buf *ret, struct err *e)
+static int set_index(const struct text_list *list, struct arena *a, struct nginx_shape *ret,
+		     struct err *e)
 {
+	autobuf struct buf all = { 0 };
 	size_t i;
 
 	for (i = 0; i < list->count; i++) {
 		if (i > 0)
-			buf_addc(ret, ' ');
-		if (quote_nginx(ret, list->items[i]) < 0)
+			buf_addc(&all, ' ');
+		if (quote_nginx(&all, list->items[i]) < 0)
 			return err_set(e, EINVAL, "index: a name that nginx cannot be told");
 	}
+	ret->index = all.len ? arena_dup(a, buf_text(&all)) : NULL;
 	return 0;
 }
 
-static int set_pass(const char *listen, char ret[static SHAPE_PASS_MAX], struct err *e)
+/* What php-fpm would run: nginx has the same list, and so sends it nothing that it refuses. */
+static int set_extensions(const struct text_list *list, struct arena *a, struct nginx_shape *ret,
+			  struct err *e)
 {
-	size_t len = strlen(listen);
+	autobuf struct buf all = { 0 };
+	size_t i;
 
-	if (len >= SHAPE_PASS_MAX || listen[strspn(listen, "0123456789abcdefABCDEF.:[]")])
-		return err_set(e, EINVAL, "php.listen: not an address with a port");
-	memcpy(ret, listen, len + 1);
+	for (i = 0; i < list->count; i++) {
+		const char *extension = list->items[i];
+
+		if (i > 0)
+			buf_addc(&all, '|');
+		if (*extension != '.' || quote_extension(&all, extension + 1) < 0)
+			return err_set(e, EINVAL,
+				       "php.limit_extensions: \"%s\" is not an extension",
+				       extension);
+	}
+	ret->extensions = list->count ? arena_dup(a, buf_text(&all)) : "php";
 	return 0;
 }
 
 int shape_of_site(const struct host *host, const struct webspace *webspace, size_t i,
-		  const struct site_facts *facts, bool tls, struct buf *index,
+		  const struct site_facts *facts, bool tls, struct arena *a,
 		  struct nginx_shape *ret, struct err *e)
 {
 	const struct site *site = &webspace->sites[i];
@@ -110,42 +124,49 @@ int shape_of_site(const struct host *host, const struct webspace *webspace, size
 		php = &webspace->php;
 	ret->body_mib = body_mib(site);
 	ret->disable_symlinks = site->disable_symlinks;
-	r = add_index(&site->index, index, e);
-	ret->index = index->len ? buf_text(index) : NULL;
+	ret->hides_backups = site->type == SITE_PHP;
+	r = set_index(&site->index, a, ret, e);
 	if (r < 0 || !php)
 		return r;
-	ret->php = true;
 	ret->chroot = php->chroot;
 	ret->php_timeout = php_timeout(php);
-	return set_pass(php->listen, ret->php_pass, e);
+	return set_extensions(&php->limit_extensions, a, ret, e);
 }
+
+#define NONE "." /* no extension has one behind its first */
 
 void shape_write(const struct nginx_shape *s, struct buf *ret)
 {
-	buf_printf(ret, "%u %u %u %u %u %u %u %u %s %s", s->kind, s->tls, s->dual, s->php,
-		   s->chroot, s->disable_symlinks, s->body_mib, s->php_timeout,
-		   *s->php_pass ? s->php_pass : "-", s->index ? s->index : "");
+	buf_printf(ret, "%u %u %u %u %u %u %u %u %s %s", s->kind, s->tls, s->dual, s->chroot,
+		   s->disable_symlinks, s->hides_backups, s->body_mib, s->php_timeout,
+		   s->extensions ? s->extensions : NONE, s->index ? s->index : "");
 }
 
-bool shape_read(const char *line, struct nginx_shape *ret)
+bool shape_read(const char *line, struct arena *a, struct nginx_shape *ret)
 {
-	unsigned kind, tls, dual, php, chroot, links;
-	int end = 0;
+	unsigned kind, tls, dual, chroot, links, backups;
+	int words = 0;
+	size_t len;
 
 	*ret = (struct nginx_shape){ 0 };
-	if (sscanf(line, "%u %u %u %u %u %u %u %u %63s %n", &kind, &tls, &dual, &php, &chroot,
-		   &links, &ret->body_mib, &ret->php_timeout, ret->php_pass, &end) != 9 ||
+	if (sscanf(line, "%u %u %u %u %u %u %u %u %n", &kind, &tls, &dual, &chroot, &links,
+		   &backups, &ret->body_mib, &ret->php_timeout, &words) != 8 ||
 	    kind > SHAPE_SITE)
 		return false;
 	ret->kind = (enum shape_kind)kind;
 	ret->tls = tls;
 	ret->dual = dual;
-	ret->php = php;
 	ret->chroot = chroot;
 	ret->disable_symlinks = links;
-	if (strcmp(ret->php_pass, "-") == 0)
-		ret->php_pass[0] = '\0';
-	ret->index = line[end] ? line + end : NULL;
+	ret->hides_backups = backups;
+	line += words;
+	len = strcspn(line, " ");
+	if (!line[len])
+		return false;
+	ret->extensions = arena_dupn(a, line, len);
+	if (strcmp(ret->extensions, NONE) == 0)
+		ret->extensions = NULL;
+	ret->index = line[len + 1] ? arena_dup(a, line + len + 1) : NULL;
 	return true;
 }
 
@@ -236,11 +257,10 @@ static int add_php(const struct block *b, struct buf *ret)
 {
 	const struct nginx_shape *s = b->shape;
 	const struct shape_place *p = b->place;
-	bool unix_socket = !*s->php_pass;
 	char seconds[16];
 	const struct value values[] = {
-		{ "PASS", quote_nginx, unix_socket ? NULL : s->php_pass },
-		{ "RUN", quote_nginx_part, unix_socket ? b->host->run_dir : NULL },
+		{ "EXTENSIONS", quote_none, s->extensions },
+		{ "RUN", quote_nginx_part, b->host->run_dir },
 		{ "USER", p->quote, p->user },
 		{ "TIMEOUT", quote_number, seconds },
 		{ "JAIL_SUBDIR", p->quote, s->chroot ? p->subdir : NULL },
@@ -256,9 +276,15 @@ static int add_site(struct block *b)
 {
 	const struct nginx_shape *s = b->shape;
 	const struct shape_place *p = b->place;
-	autobuf struct buf php = { 0 };
-	int r = s->php ? add_php(b, &php) : 0;
+	autobuf struct buf php = { 0 }, backups = { 0 };
+	int r = s->extensions ? add_php(b, &php) : 0;
 	char size[16];
+
+	if (r == 0 && s->hides_backups)
+		r = template_render("nginx_backups", NULL, 0, &backups, b->e);
+	if (r < 0)
+		return r;
+	snprintf(size, sizeof(size), s->body_mib ? "%um" : "0", s->body_mib);
 	const struct value values[] = {
 		{ "HOME", quote_nginx_part, b->host->home_root },
 		{ "USER", p->quote, p->user },
@@ -266,12 +292,10 @@ static int add_site(struct block *b)
 		{ "INDEX", quote_none, s->index },
 		{ "BODY_SIZE", quote_word, size },
 		{ "LINKS_FROM", quote_nginx_part, s->disable_symlinks ? b->host->home_root : NULL },
-		{ "PHP", quote_none, s->php ? buf_text(&php) : NULL },
+		{ "PHP", quote_none, s->extensions ? buf_text(&php) : NULL },
+		{ "BACKUPS", quote_none, s->hides_backups ? buf_text(&backups) : NULL },
 	};
 
-	if (r < 0)
-		return r;
-	snprintf(size, sizeof(size), s->body_mib ? "%um" : "0", s->body_mib);
 	return template_render("nginx_site", values, ELEMENTS(values), b->ret, b->e);
 }
 

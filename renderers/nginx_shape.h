@@ -13,31 +13,30 @@
 
 enum shape_kind { SHAPE_REFUSE, SHAPE_REDIRECT, SHAPE_SUSPENDED, SHAPE_SITE };
 
-#define SHAPE_PASS_MAX 64
-
 struct nginx_shape {
 	enum shape_kind kind;
 	bool tls;  /* on the https listeners */
 	bool dual; /* … with a second certificate, of an RSA key */
 	/* Of SHAPE_SITE only; zero else, so that equal blocks have equal shapes. */
-	bool php, chroot, disable_symlinks;
-	unsigned body_mib; /* 0: unlimited */
+	bool chroot, disable_symlinks;
+	bool hides_backups; /* … and other files that an application leaves beside its code */
+	unsigned body_mib;  /* 0: unlimited */
 	unsigned php_timeout;
-	char php_pass[SHAPE_PASS_MAX]; /* "IP:PORT"; "": the webspace's own socket */
-	const char *index;             /* as nginx reads it: words or "strings"; NULL: none */
+	const char *extensions; /* what PHP runs: "php|phtml"; NULL: nothing */
+	const char *index;      /* as nginx reads it: words or "strings"; NULL: none */
 };
 
 /*
- * The shape of a webspace's i-th site. index: holds shape.index. -EINVAL: a
+ * The shape of a webspace's i-th site. Its texts are in the arena. -EINVAL: a
  * value that nginx cannot be told.
  */
 int shape_of_site(const struct host *host, const struct webspace *webspace, size_t i,
-		  const struct site_facts *facts, bool tls, struct buf *index,
+		  const struct site_facts *facts, bool tls, struct arena *a,
 		  struct nginx_shape *ret, struct err *e);
 
-/* A line of text that is equal for equal shapes, and back. shape_read points into the line. */
+/* A line of text that is equal for equal shapes, and back. */
 void shape_write(const struct nginx_shape *shape, struct buf *ret);
-bool shape_read(const char *line, struct nginx_shape *ret);
+bool shape_read(const char *line, struct arena *a, struct nginx_shape *ret);
 
 /* What a block says about its site: variables where many share it, values where it stands alone. */
 struct shape_place {

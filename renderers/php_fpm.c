@@ -199,19 +199,18 @@ static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 	const char *name = p->webspace->name;
 	struct arena *a = p->arena;
 	const char *basedir = open_basedir(php, p->chroot, a);
-	bool tcp = *php->listen, dynamic = php->pm == PM_DYNAMIC;
+	bool dynamic = php->pm == PM_DYNAMIC;
 	const struct value values[] = {
 		{ "NAME", quote_word, name },
 		shared(p, "USER", "$pool", name),
 		{ "UID", quote_number, number(a, p->facts->uid) },
 		{ "GID", quote_number, number(a, p->facts->gid) },
-		tcp ? (struct value){ "LISTEN", quote_ini, php->listen }
-		    : shared(p, "LISTEN", "${R}",
-			     arena_printf(a, "%s/php/%s.sock", p->host->run_dir, name)),
-		{ "WEB_UID", quote_number, tcp ? NULL : number(a, p->host->web_uid) },
-		{ "WEB_GID", quote_number, tcp ? NULL : number(a, p->host->web_gid) },
+		shared(p, "LISTEN", "${R}",
+		       arena_printf(a, "%s/php/%s.sock", p->host->run_dir, name)),
+		{ "WEB_UID", quote_number, number(a, p->host->web_uid) },
+		{ "WEB_GID", quote_number, number(a, p->host->web_gid) },
 		{ "LISTEN_MODE", quote_word,
-		  tcp || strcmp(php->listen_mode, FPM_LISTEN_MODE) == 0 ? NULL : php->listen_mode },
+		  strcmp(php->listen_mode, FPM_LISTEN_MODE) == 0 ? NULL : php->listen_mode },
 		{ "PM", quote_word, pm_names[php->pm] },
 		{ "MAX_CHILDREN", quote_number, number(a, php->max_children) },
 		{ "START_SERVERS", quote_number, dynamic ? number(a, php->start_servers) : NULL },

@@ -94,6 +94,11 @@ int quote_nginx_key(struct buf *ret, const char *value)
 	return add_plain(ret, value + star, LETTERS DIGITS "-._/");
 }
 
+int quote_extension(struct buf *ret, const char *value)
+{
+	return add_plain(ret, value, LETTERS DIGITS "-_");
+}
+
 /* Words like "yes" or E_ALL mean something else without quotes; paths and file extensions never do. */
 static int add_bare(struct buf *ret, const char *value)
 {

@@ -18,7 +18,7 @@
 #include "agent/model/host.h"
 #include "agent/model/webspace.h"
 
-#define RENDER_SECTIONS 8 /* of a fragment; what each holds is the renderer's own affair */
+#define RENDER_SECTIONS 9 /* of a fragment; what each holds is the renderer's own affair */
 
 /* Facts about a site that are not in its file. */
 struct site_facts {

@@ -24,6 +24,8 @@ int quote_nginx_part(struct buf *ret, const char *value);
 int quote_nginx_name(struct buf *ret, const char *value);
 /* The key of a map: a name as above or with slashes; never one of map's own words. */
 int quote_nginx_key(struct buf *ret, const char *value);
+/* Letters, digits, - _ only: it may stand for itself in an expression of nginx. */
+int quote_extension(struct buf *ret, const char *value);
 int quote_ini(struct buf *ret, const char *value);    /* a 'string' of a php-fpm.conf */
 int quote_word(struct buf *ret, const char *value);   /* letters, digits, - _ . only */
 int quote_number(struct buf *ret, const char *value); /* digits and a leading minus */

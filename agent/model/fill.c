@@ -29,11 +29,33 @@ static bool is_known(enum option_scope scope, const char *path)
 	return option_find(scope, path) || option_is_group(scope, path);
 }
 
+/* Keys of earlier versions, and why they went. */
+static const struct {
+	enum option_scope scope;
+	const char *path, *why;
+} gone[] = {
+	{ SCOPE_WEBSPACE, "php.listen",
+	  "unknown key since 0.2.0: remove it; PHP listens on a unix socket that only the web "
+	  "server "
+	  "may open, where any local user could connect to a TCP port" },
+};
+
+static const char *why_gone(enum option_scope scope, const char *path)
+{
+	for (size_t i = 0; i < ELEMENTS(gone); i++)
+		if (gone[i].scope == scope && strcmp(gone[i].path, path) == 0)
+			return gone[i].why;
+	return NULL;
+}
+
 static void unknown(const struct fill *f, const struct setting *s, const char *path)
 {
 	const char *nearest = option_nearest(f->scope, path);
+	const char *why = why_gone(f->scope, path);
 
-	if (f->scope == SCOPE_HOST && is_known(SCOPE_WEBSPACE, path))
+	if (why)
+		fill_problem(f, s->line, path, "%s", why);
+	else if (f->scope == SCOPE_HOST && is_known(SCOPE_WEBSPACE, path))
 		fill_problem(f, s->line, path,
 			     "a key of webspaces: for all of them it stands in defaults = { … };");
 	else if (f->scope == SCOPE_WEBSPACE && is_known(SCOPE_SITE, path))

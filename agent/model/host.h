@@ -40,7 +40,9 @@ struct host {
 		const char *main, *include;   /* files of the host's own nginx */
 		struct text_list http, https; /* "0.0.0.0:80", "[::]:80" */
 		unsigned worker_processes;    /* 0: auto */
-		unsigned worker_connections;
+		unsigned worker_connections; /* 0: as many as the webspaces can take up, and more */
+		unsigned limit_conn;         /* requests at a time from one address, 0: any */
+		const char *large_client_header_buffers; /* "4 32k" */
 		bool http2;
 		struct text_list tls_protocols; /* of the listeners: "TLSv1.2", "TLSv1.3" */
 		/* names nobody has: "refuse" (444, handshake rejected) or a status like "404" */

@@ -117,8 +117,18 @@ const struct option options[] = {
 	  .meaning = "TLS versions of the HTTPS listeners; nginx has them per listener, not per site." },
 	{ HOST("nginx.worker_processes", number, nginx.worker_processes), .preset = "0", .min = 0, .max = 1024,
 	  .meaning = "Worker processes of nginx; 0: one for each processor." },
-	{ HOST("nginx.worker_connections", number, nginx.worker_connections), .preset = "4096", .min = 64, .max = 1048576,
-	  .meaning = "Connections that each worker may have open." },
+	{ HOST("nginx.worker_connections", number, nginx.worker_connections), .preset = "0", .min = 0, .max = 1048576,
+	  .meaning = "Connections that each worker may have open, not less than 64. 0: at least 8192, and twice as many as "
+		     "all processes of any one webspace's PHP can hold (php.max_children times php.rlimit_files), up to "
+		     "131072: so none of them takes the last one." },
+	{ HOST("nginx.limit_conn", number, nginx.limit_conn), .preset = "1024", .min = 0, .max = 1048576,
+	  .meaning = "Requests that are served at a time to one address; what is beyond is answered 429. 0: any number. The "
+		     "host's own addresses count as one, with room for what one webspace's PHP can ask. Where a proxy "
+		     "stands before nginx, its address is that of all visitors." },
+	{ HOST("nginx.large_client_header_buffers", text, nginx.large_client_header_buffers), .preset = "\"4 32k\"",
+	  .sample = "\"8 64k\"", .check = value_buffers, .form = "NUMBER SIZE",
+	  .meaning = "Room for a request's header beyond its first kilobyte, as in nginx: how many buffers, and how large. A "
+		     "line of it, the cookies for one, fits into one buffer; together PHP takes 64 kB." },
 	{ HOST("nginx.unknown", text, nginx.unknown), .preset = "\"refuse\"", .sample = "\"404\"",
 	  .check = value_status, .form = "refuse, or a status from 400 to 599",
 	  .meaning = "The answer to names that no webspace has. refuse: the connection is closed and no TLS handshake made." },
@@ -270,9 +280,6 @@ const struct option options[] = {
 	  .form = "path of a URL, or empty", .meaning = "Where the pool tells its state; empty: nowhere." },
 	{ PHP(ping_path, text), .preset = "\"/php-fpm-ping\"", .check = value_uri_path,
 	  .form = "path of a URL, or empty", .meaning = "Where the pool answers that it lives; empty: nowhere." },
-	{ PHP(listen, text), .preset = "\"\"", .sample = "\"127.0.0.1:9001\"", .check = value_listen_or_none,
-	  .form = "ADDRESS:PORT, or empty",
-	  .meaning = "Listen on TCP instead of the unix socket. Any local user can then reach the pool." },
 	{ PHP(listen_mode, text), .preset = "\"0660\"", .check = value_socket_mode, .form = "0600 or 0660",
 	  .meaning = "The mode of the pool's unix socket, which is the web user's." },
 	{ PHP(memory_limit, size), .preset = "\"32M\"", MEMORY,
@@ -310,8 +317,9 @@ const struct option options[] = {
 	{ PHP(clear_env, flag), .preset = "true", .meaning = "Keep the master's own environment from scripts." },
 	{ PHP(limit_extensions, list), .preset = "[\".php\"]", .check = value_extension, .form = "extension",
 	  .meaning = "Only files with these extensions are run." },
-	{ PHP(rlimit_files, number), .preset = "0", .min = 0, .max = 1048576,
-	  .meaning = "Descriptors that a process may have open; 0: as the master." },
+	{ PHP(rlimit_files, number), .preset = "256", .min = 0, .max = 1048576,
+	  .meaning = "Files and connections that a process may have open; 0: as many as the master, with which one script "
+		     "can take up what all others need." },
 	{ PHP(process_priority, number), .preset = "0", .min = -19, .max = 20,
 	  .meaning = "The nice value of the processes; 0: as the master." },
 	{ PHP(limits.cpu_quota, number), .preset = "0", .sample = "150", .min = 0, .max = 1000000,

@@ -75,6 +75,8 @@ static bool has_twice(const struct text_list *list)
 	return false;
 }
 
+#define CONNECTIONS_LEAST 64
+
 static void check_listeners(const struct rules *r, const struct host *h)
 {
 	const struct text_list *http = &h->nginx.http, *https = &h->nginx.https;
@@ -91,6 +93,12 @@ static void check_listeners(const struct rules *r, const struct host *h)
 				rule_broken(r, said_one(r, "nginx.https", "nginx.http"),
 					    "%s is in nginx.http and in nginx.https",
 					    http->items[i]);
+	if (h->nginx.worker_connections && h->nginx.worker_connections < CONNECTIONS_LEAST)
+		rule_broken(
+			r, "nginx.worker_connections",
+			"%u are too few to serve anybody: expected 0 (as many as it takes) or at "
+			"least %d",
+			h->nginx.worker_connections, CONNECTIONS_LEAST);
 	if (h->nginx.tls_protocols.count == 0)
 		rule_broken(r, "nginx.tls_protocols", "there is no protocol");
 }

@@ -135,9 +135,19 @@ int value_listen(struct arena *a, const char *text, const char **ret, struct err
 	return err_set(e, EINVAL, "the address is an IPv4 one or an IPv6 one in [ ]");
 }
 
-int value_listen_or_none(struct arena *a, const char *text, const char **ret, struct err *e)
+int value_buffers(struct arena *a, const char *text, const char **ret, struct err *e)
 {
-	return *text ? value_listen(a, text, ret, e) : keep(text, ret);
+	size_t len = strspn(text, DIGITS), blank = strspn(text + len, " ");
+	long n = strtol(text, NULL, 10);
+	long long bytes;
+
+	if (len > 2 || blank == 0 || n < 1 || value_size(text + len + blank, &bytes) < 0 ||
+	    bytes < 1024 || bytes > 1024 * 1024)
+		return err_set(e, EINVAL,
+			       "expected a number of buffers from 1 to 99, a space, and their size "
+			       "from 1k to 1M, like \"4 32k\"");
+	*ret = arena_printf(a, "%ld %lld", n, bytes);
+	return 0;
 }
 
 int value_error_status(struct arena *a, const char *text, const char **ret, struct err *e)

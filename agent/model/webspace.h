@@ -92,8 +92,7 @@ struct php_settings {
 	unsigned request_terminate_timeout;  /* seconds, 0 off */
 	unsigned request_slowlog_timeout;    /* seconds, 0 off */
 	const char *status_path, *ping_path; /* "": none */
-	const char *listen;      /* "": the unix socket; "IP:PORT": that instead of it */
-	const char *listen_mode; /* of the socket: "0660" or "0600" */
+	const char *listen_mode;             /* of its socket: "0660" or "0600" */
 	uint64_t memory_limit, post_max_size, upload_max_filesize; /* bytes */
 	const char *disable_functions; /* a list, or a named preset: "@exec", "@strict", "" */
 	const char *open_basedir;      /* "": none in a jail, else the user's own places; "none" */

@@ -134,7 +134,6 @@ static void serve(char *words)
 		.request_terminate_timeout = 20,
 		.status_path = "",
 		.ping_path = "",
-		.listen = "",
 		.listen_mode = "0660",
 		.memory_limit = 32 * MIB,
 		.post_max_size = 24 * MIB,

@@ -216,7 +216,7 @@ static void values_out_of_their_range_are_refused(void **state)
 	fails("php = { memory_limit = \"1K\"; };", "1K is not from 2M to 64G");
 	fails("php = { process_idle_timeout = \"2d\"; };", "2d is not from 1s to 1d");
 	fails("php = { version = \"8\"; };", "like \"8.2\"");
-	fails("php = { listen = \"9000\"; };", "address with a port");
+	fails("php = { listen = \"127.0.0.1:9000\"; };", "any local user could connect");
 	fails("php = { status_path = \"a b\"; };", "path of a URL");
 	fails("sites = ( { root = \"../x\"; } );", "\"..\"");
 	fails("sites = ( { root = \"/x\"; } );", "not a relative path");

@@ -13,90 +13,91 @@ struct shape_case {
 	struct php_settings php;
 	enum webspace_state state;
 	bool certificate, trusted, tls;
-	const char *expect; /* "kind tls dual php chroot links MiB seconds pass index" */
+	const char *expect; /* "kind tls dual chroot links backups MiB seconds extensions index" */
 };
 
 static const struct shape_case shape_cases[] = {
-	{ { PRESET_SITE }, { PRESET_PHP }, 0, true, true, false, "1 0 0 0 0 0 0 0 - " },
+	{ { PRESET_SITE }, { PRESET_PHP }, 0, true, true, false, "1 0 0 0 0 0 0 0 . " },
 	{ { PRESET_SITE },
 	  { PRESET_PHP },
 	  0,
 	  true,
 	  true,
 	  true,
-	  "3 1 0 1 1 1 24 30 - index.html index.htm index.php" },
+	  "3 1 0 1 1 1 24 30 php index.html index.htm index.php" },
 	{ { PRESET_SITE },
 	  { PRESET_PHP },
 	  0,
 	  true,
 	  false,
 	  false,
-	  "3 0 0 1 1 1 24 30 - index.html index.htm index.php" },
-	{ { PRESET_SITE }, { PRESET_PHP }, 0, false, false, true, "0 1 0 0 0 0 0 0 - " },
+	  "3 0 0 1 1 1 24 30 php index.html index.htm index.php" },
+	{ { PRESET_SITE }, { PRESET_PHP }, 0, false, false, true, "0 1 0 0 0 0 0 0 . " },
 	{ { PRESET_SITE, .redirect_https = false, .index = LIST("a b") },
 	  { PRESET_PHP },
 	  0,
 	  true,
 	  true,
 	  false,
-	  "3 0 0 1 1 1 24 30 - \"a b\"" },
+	  "3 0 0 1 1 1 24 30 php \"a b\"" },
 	{ { PRESET_SITE },
 	  { PRESET_PHP },
 	  STATE_SUSPENDED,
 	  true,
 	  true,
 	  false,
-	  "2 0 0 0 0 0 0 0 - " },
-	{ { PRESET_SITE }, { PRESET_PHP }, STATE_DISABLED, true, true, true, "0 1 0 0 0 0 0 0 - " },
+	  "2 0 0 0 0 0 0 0 . " },
+	{ { PRESET_SITE }, { PRESET_PHP }, STATE_DISABLED, true, true, true, "0 1 0 0 0 0 0 0 . " },
 	{ { PRESET_SITE, .index = LIST("i"), .client_max_body_size = 0 },
 	  { PRESET_PHP },
 	  0,
 	  true,
 	  true,
 	  true,
-	  "3 1 0 1 1 1 0 30 - i" },
+	  "3 1 0 1 1 1 0 30 php i" },
 	{ { PRESET_SITE, .index = LIST("i"), .client_max_body_size = 1 },
 	  { PRESET_PHP, .post_max_size = 25 * MIB },
 	  0,
 	  true,
 	  true,
 	  true,
-	  "3 1 0 1 1 1 1 30 - i" },
+	  "3 1 0 1 1 1 1 30 php i" },
 	{ { PRESET_SITE, .index = LIST("i"), .client_max_body_size = 2049 * MIB },
 	  { PRESET_PHP },
 	  0,
 	  true,
 	  true,
 	  true,
-	  "3 1 0 1 1 1 4096 30 - i" },
+	  "3 1 0 1 1 1 4096 30 php i" },
 	{ { PRESET_SITE, .index = LIST("i"), .type = SITE_STATIC, .disable_symlinks = false },
 	  { PRESET_PHP, .post_max_size = 99 * MIB },
 	  0,
 	  true,
 	  true,
 	  true,
-	  "3 1 0 0 0 0 24 0 - i" },
+	  "3 1 0 0 0 0 24 0 . i" },
 	{ { PRESET_SITE, .index = LIST("i") },
 	  { PRESET_PHP, .enabled = false },
 	  0,
 	  true,
 	  true,
 	  true,
-	  "3 1 0 0 0 1 24 0 - i" },
+	  "3 1 0 0 1 1 24 0 . i" },
 	{ { PRESET_SITE, .index = LIST("i") },
-	  { PRESET_PHP, .chroot = false, .request_terminate_timeout = 0, .listen = "[::1]:9000" },
+	  { PRESET_PHP, .chroot = false, .request_terminate_timeout = 0,
+	    .limit_extensions = LIST(".php", ".phtml") },
 	  0,
 	  true,
 	  true,
 	  true,
-	  "3 1 0 1 0 1 24 86400 [::1]:9000 i" },
+	  "3 1 0 0 1 1 24 86400 php|phtml i" },
 	{ { PRESET_SITE, .index = LIST("i") },
 	  { PRESET_PHP, .request_terminate_timeout = 56 },
 	  0,
 	  true,
 	  true,
 	  true,
-	  "3 1 0 1 1 1 24 120 - i" },
+	  "3 1 0 1 1 1 24 120 php i" },
 };
 
 static void a_site_has_the_shape_of_what_no_variable_can_say(void **state)
@@ -112,16 +113,16 @@ static void a_site_has_the_shape_of_what_no_variable_can_say(void **state)
 				      .n_sites = 1,
 				      .php = c->php };
 		struct site_facts facts = { c->certificate, c->trusted, "zoe/zoe/1", NULL };
-		autobuf struct buf index = { 0 }, line = { 0 }, again = { 0 };
+		autobuf struct buf line = { 0 }, again = { 0 };
+		autoarena struct arena a = { 0 };
 		struct nginx_shape shape, back;
 
 		assert_int_equal(
-			shape_of_site(&fixture_host, &w, 0, &facts, c->tls, &index, &shape, NULL),
-			0);
+			shape_of_site(&fixture_host, &w, 0, &facts, c->tls, &a, &shape, NULL), 0);
 		shape_write(&shape, &line);
 		if (strcmp(buf_text(&line), c->expect) != 0)
 			fail_msg("case %zu: %s", i, buf_text(&line));
-		assert_true(shape_read(buf_text(&line), &back));
+		assert_true(shape_read(buf_text(&line), &a, &back));
 		shape_write(&back, &again);
 		assert_string_equal(buf_text(&again), buf_text(&line));
 	}
@@ -132,11 +133,11 @@ static const struct {
 	bool tls;
 	const char *rsa_dir, *expect;
 } dual_cases[] = {
-	{ STATE_ENABLED, true, NULL, "3 1 0 0 0 1 24 0 - i" },
-	{ STATE_ENABLED, true, "zoe/zoe+rsa/1", "3 1 1 0 0 1 24 0 - i" },
-	{ STATE_ENABLED, false, "zoe/zoe+rsa/1", "1 0 0 0 0 0 0 0 - " },
-	{ STATE_SUSPENDED, true, "zoe/zoe+rsa/1", "2 1 1 0 0 0 0 0 - " },
-	{ STATE_DISABLED, true, "zoe/zoe+rsa/1", "0 1 0 0 0 0 0 0 - " },
+	{ STATE_ENABLED, true, NULL, "3 1 0 0 1 0 24 0 . i" },
+	{ STATE_ENABLED, true, "zoe/zoe+rsa/1", "3 1 1 0 1 0 24 0 . i" },
+	{ STATE_ENABLED, false, "zoe/zoe+rsa/1", "1 0 0 0 0 0 0 0 . " },
+	{ STATE_SUSPENDED, true, "zoe/zoe+rsa/1", "2 1 1 0 0 0 0 0 . " },
+	{ STATE_DISABLED, true, "zoe/zoe+rsa/1", "0 1 0 0 0 0 0 0 . " },
 };
 
 static void a_second_certificate_makes_another_shape_of_https_alone(void **state)
@@ -150,15 +151,16 @@ static void a_second_certificate_makes_another_shape_of_https_alone(void **state
 			.name = "zoe", .state = dual_cases[i].state, .sites = &site, .n_sites = 1
 		};
 		struct site_facts facts = { true, true, "zoe/zoe/1", dual_cases[i].rsa_dir };
-		autobuf struct buf index = { 0 }, line = { 0 };
+		autobuf struct buf line = { 0 };
+		autoarena struct arena a = { 0 };
 		struct nginx_shape shape, back;
 
-		assert_int_equal(shape_of_site(&fixture_host, &w, 0, &facts, dual_cases[i].tls,
-					       &index, &shape, NULL),
+		assert_int_equal(shape_of_site(&fixture_host, &w, 0, &facts, dual_cases[i].tls, &a,
+					       &shape, NULL),
 				 0);
 		shape_write(&shape, &line);
 		assert_string_equal(buf_text(&line), dual_cases[i].expect);
-		assert_true(shape_read(buf_text(&line), &back));
+		assert_true(shape_read(buf_text(&line), &a, &back));
 		assert_int_equal(back.dual, shape.dual);
 	}
 }
@@ -291,8 +293,8 @@ static const struct refused_case refused_cases[] = {
 	  "VALUE" },
 	{ "zoe",
 	  { PRESET_SITE, .names = LIST("a.test") },
-	  { PRESET_PHP, .listen = "x;y" },
-	  "listen" },
+	  { PRESET_PHP, .limit_extensions = LIST(".php", ".x|.*") },
+	  "limit_extensions" },
 };
 
 static void what_cannot_be_said_safely_is_refused(void **state)

@@ -73,8 +73,6 @@ static void each_setting_becomes_its_line(void **state)
 		{ { PRESET_PHP, .disable_functions = "phpinfo" },
 		  "[disable_functions]='phpinfo'\n" },
 		{ { PRESET_PHP, .disable_functions = "@strict" }, "[disable_functions]=${Y}\n" },
-		{ { PRESET_PHP, .listen = "127.0.0.1:9000" }, "-${R}" },
-		{ { PRESET_PHP, .listen = "127.0.0.1:9000" }, "listen='127.0.0.1:9000'\n" },
 		{ { PRESET_PHP, .limit_extensions = LIST(".php", ".html") },
 		  "security.limit_extensions='.php .html'\n" },
 		{ { PRESET_PHP, .env = PAIRS({ "X", "a${HOME}" }) }, "env[X]='a${HOME}'\n" },

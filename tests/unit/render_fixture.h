@@ -33,16 +33,16 @@
 	.redirect_https = true, .disable_symlinks = true, .client_max_body_size = 24 * MIB,  \
 	.tls = { .issuer = ISSUER_ACME, .hsts = "", .certificate = "", .key = "" }
 
-#define PRESET_PHP                                                                               \
-	.enabled = true, .version = "8.2", .chroot = true, .pm = PM_ONDEMAND, .max_children = 5, \
-	.start_servers = 2, .min_spare_servers = 1, .max_spare_servers = 3, .max_requests = 500, \
-	.process_idle_timeout = 10, .request_terminate_timeout = 20,                             \
-	.request_slowlog_timeout = 15, .status_path = "/php-fpm-status",                         \
-	.ping_path = "/php-fpm-ping", .listen = "", .listen_mode = "0660",                       \
-	.memory_limit = 32 * MIB, .post_max_size = 24 * MIB, .upload_max_filesize = 20 * MIB,    \
-	.disable_functions = "@exec", .open_basedir = "", .allow_url_fopen = true,               \
-	.session_gc_maxlifetime = 1440, .session_gc_divisor = 1000, .clear_env = true,           \
-	.limit_extensions = LIST(".php")
+#define PRESET_PHP                                                                                \
+	.enabled = true, .version = "8.2", .chroot = true, .pm = PM_ONDEMAND, .max_children = 5,  \
+	.start_servers = 2, .min_spare_servers = 1, .max_spare_servers = 3, .max_requests = 500,  \
+	.process_idle_timeout = 10, .request_terminate_timeout = 20,                              \
+	.request_slowlog_timeout = 15, .status_path = "/php-fpm-status",                          \
+	.ping_path = "/php-fpm-ping", .listen_mode = "0660", .memory_limit = 32 * MIB,            \
+	.post_max_size = 24 * MIB, .upload_max_filesize = 20 * MIB, .disable_functions = "@exec", \
+	.open_basedir = "", .allow_url_fopen = true, .session_gc_maxlifetime = 1440,              \
+	.session_gc_divisor = 1000, .clear_env = true, .limit_extensions = LIST(".php"),          \
+	.rlimit_files = 256
 
 static const struct host fixture_host = {
 	.home_root = "/home/www",
@@ -55,7 +55,8 @@ static const struct host fixture_host = {
 	.nginx = { .http = LIST("127.0.0.1:8080", "[::1]:8080"),
 		   .https = LIST("127.0.0.1:8443", "[::1]:8443"),
 		   .worker_processes = 2,
-		   .worker_connections = 1024,
+		   .limit_conn = 1024,
+		   .large_client_header_buffers = "4 32768",
 		   .http2 = true,
 		   .tls_protocols = LIST("TLSv1.2", "TLSv1.3"),
 		   .suspended = "503",
@@ -91,13 +92,13 @@ static const struct webspace fixture_webspaces[] = {
 				   { "date.timezone", "Europe/Berlin" },
 				   { "session.hash_function", "sha512" }),
 		   .user_values = PAIRS({ "arg_separator.output", "&${WEBSPACES_RUN};" }) } },
-	/* Without chroot, on TCP, with slow requests. */
+	/* Without chroot, with slow requests, and with extensions of its own. */
 	{ .name = "carol",
 	  SITES({ PRESET_SITE, .names = LIST("carol.example.org"),
 		  .client_max_body_size = 100 * MIB }),
-	  .php = { PRESET_PHP, .chroot = false, .pm = PM_STATIC, .listen = "127.0.0.1:9101",
-		   .request_terminate_timeout = 400, .disable_functions = "",
-		   .clear_env = false } },
+	  .php = { PRESET_PHP, .chroot = false, .pm = PM_STATIC, .request_terminate_timeout = 400,
+		   .disable_functions = "", .clear_env = false,
+		   .limit_extensions = LIST(".php", ".phtml") } },
 	/* Suspended, and taken out of service. */
 	{ .name = "dave",
 	  .state = STATE_SUSPENDED,

@@ -260,15 +260,6 @@ static int check_path(const struct php_service *s, const char *name, const char 
 		       len, PHP_SOCKET_MAX);
 }
 
-/* Two masters cannot listen at one port, and for the time of a change there are two. */
-static int check_listen(const struct webspace *w, struct err *e)
-{
-	if (!w->php.listen || !*w->php.listen)
-		return 0;
-	return err_set(e, ENOTSUP, "php.listen = \"%s\": PHP is served at a unix socket only",
-		       w->php.listen);
-}
-
 static void remember_longest(struct php_service *s, const struct webspace *w)
 {
 	unsigned t = w->php.request_terminate_timeout;
@@ -323,9 +314,7 @@ static int enter(struct php_pool *p, const struct webspace *w, const struct acco
 	p->uid = account->uid;
 	p->gid = account->gid;
 	line_of(p, w, version, id);
-	r = check_listen(w, e);
-	if (r == 0)
-		r = check_path(s, p->name, id, e);
+	r = check_path(s, p->name, id, e);
 	if (r == 0)
 		r = php_line_get(s, id, &line, e);
 	if (r == 0)
