@@ -74,7 +74,7 @@ static void nothing_else_is_read(void **state)
 		"alice 0 0 0 0 0 0 0 0\n",
 		"alice 9 0 0 0 0 0 0 0\nx\n",
 		"alice 1 0 0 0 0 0 0 0\nxy\n",
-		"alice 1 0 0 0 0 0 0 0 0\nx\n",
+		"alice 1 0 0 0 0 0 0 0 0 0\nx\n",
 		"alice -1 0 0 0 0 0 0 0\nx\n",
 		"alice 99999999999999999999 0 0 0 0 0 0 0\nx\n",
 		"\n",
