@@ -101,7 +101,7 @@ BUILD_PACKAGES := gcc make pkg-config libinotifytools0-dev libconfig-dev libssl-
 RUN_PACKAGES := nginx-light php-fpm php-cli php-curl iproute2 util-linux mount
 TEST_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3 python3-pytest acl strace curl wrk openssl \
 	libfcgi-bin mandoc systemd-container mmdebstrap diffutils git \
-	lintian prometheus php-soap php-imagick php-gd locales fonts-dejavu-core netbase pebble caddy uacme lego faketime bind9-dnsutils
+	lintian prometheus php-soap php-apcu php-imagick php-gd locales fonts-dejavu-core netbase pebble caddy uacme lego faketime bind9-dnsutils
 BENCH_PACKAGES := php wordpress wordpress-theme-twentytwentythree php-mysql php-gd mariadb-server strace
 DEB_PACKAGES := build-essential debhelper dpkg-dev
 define install_packages

@@ -20,6 +20,7 @@ struct daemon_spec {
 		pid_file; /* that the daemon writes itself; by it a restarted agent finds it again */
 	pid_t pid; /* for adopt, when known from elsewhere: looked at in place of the pid file's */
 	const char *log_file; /* stdout and stderr of a direct daemon are appended there */
+	bool own_ipc;         /* for direct: in an IPC namespace of its own */
 	bool foreign; /* not ours: adopted by its program alone, and never ended or cleaned up after */
 	const struct php_limits *limits; /* when it is started; NULL: none */
 };

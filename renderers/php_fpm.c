@@ -70,16 +70,22 @@ static int check_env(const struct text_pair *pair, struct err *e)
 
 #define EMPTY_ENV "$"
 
-/* A setting that this PHP no longer has is left out; one that reaches other pools is refused. */
-static int check_setting(const char *key, const char *version, struct err *e)
+/*
+ * A setting that this PHP no longer has is left out, and so is (from the host's defaults) one about
+ * a memory that is off in a shared master; one that reaches other pools is refused.
+ */
+static int check_setting(const struct webspace *w, const char *key, const char *version,
+			 struct err *e)
 {
 	if (php_setting_is_forbidden(key))
 		return err_set(e, EINVAL, "%s is shared by all pools of a master", key);
+	if (php_setting_needs_own_master(key) && !webspace_is_dedicated(w))
+		return 0;
 	return php_setting_exists(key, version);
 }
 
-static int add_pairs(const char *kind, const struct pair_list *list, const char *version,
-		     struct buf *ret, struct err *e)
+static int add_pairs(const struct webspace *w, const char *kind, const struct pair_list *list,
+		     const char *version, struct buf *ret, struct err *e)
 {
 	autoarena struct arena a = { 0 };
 	bool env = strcmp(kind, "env") == 0;
@@ -96,7 +102,7 @@ static int add_pairs(const char *kind, const struct pair_list *list, const char 
 			{ "VALUE", quote_ini, env && !*text ? EMPTY_ENV : text },
 		};
 
-		r = env ? check_env(pair, e) : check_setting(pair->key, version, e);
+		r = env ? check_env(pair, e) : check_setting(w, pair->key, version, e);
 		if (r > 0)
 			r = template_render("php_pair", values, ELEMENTS(values), ret, e);
 		if (r < 0)
@@ -105,15 +111,15 @@ static int add_pairs(const char *kind, const struct pair_list *list, const char 
 	return 0;
 }
 
-static int add_all_pairs(const struct php_settings *php, const char *version, struct buf *ret,
+static int add_all_pairs(const struct webspace *w, const char *version, struct buf *ret,
 			 struct err *e)
 {
-	int r = add_pairs("env", &php->env, version, ret, e);
+	int r = add_pairs(w, "env", &w->php.env, version, ret, e);
 
 	if (r == 0)
-		r = add_pairs("php_admin_value", &php->values, version, ret, e);
+		r = add_pairs(w, "php_admin_value", &w->php.values, version, ret, e);
 	if (r == 0)
-		r = add_pairs("php_value", &php->user_values, version, ret, e);
+		r = add_pairs(w, "php_value", &w->php.user_values, version, ret, e);
 	return r;
 }
 
@@ -270,7 +276,6 @@ static int check_pool(const struct webspace *webspace, const struct php_facts *f
 
 static int add_pool(struct pool *pool, struct buf *ret, struct err *e)
 {
-	const struct php_settings *php = &pool->webspace->php;
 	const char *version = pool->facts->version;
 	autobuf struct buf outside = { 0 }, pairs = { 0 };
 	autoarena struct arena a = { 0 };
@@ -283,7 +288,7 @@ static int add_pool(struct pool *pool, struct buf *ret, struct err *e)
 	if (r == 0)
 		r = add_outside(pool->chroot, &a, &outside, e);
 	if (r == 0)
-		r = add_all_pairs(php, version, &pairs, e);
+		r = add_all_pairs(pool->webspace, version, &pairs, e);
 	pool->outside = buf_text(&outside);
 	pool->pairs = buf_text(&pairs);
 	if (r == 0)
@@ -371,10 +376,13 @@ void php_compose(const struct host *host, const char *line, const char *version,
 	}
 }
 
-void php_compose_ini(const struct host *host, struct buf *ret)
+void php_compose_ini(const struct host *host, bool dedicated, struct buf *ret)
 {
 	autoarena struct arena a = { 0 };
+	const char *off = dedicated ? NULL : "0";
 	const struct value values[] = {
+		{ "OFF", quote_number, off },
+		{ "IPC", quote_none, dedicated ? NULL : php_ipc_functions() },
 		{ "GC_DIVISOR", quote_number, number(&a, INI_GC_DIVISOR) },
 		{ "GC_LIFETIME", quote_number, number(&a, INI_GC_LIFETIME) },
 	};

@@ -76,6 +76,14 @@ static const char *fixed_text(const char *name)
 	return NULL;
 }
 
+const char *php_ipc_functions(void)
+{
+	return "shm_attach,shm_detach,shm_has_var,shm_remove,shm_put_var,shm_get_var,"
+	       "shm_remove_var,sem_get,sem_acquire,sem_release,sem_remove,msg_get_queue,msg_send,"
+	       "msg_receive,msg_remove_queue,msg_stat_queue,msg_set_queue,msg_queue_exists,"
+	       "shmop_open,shmop_read,shmop_close,shmop_size,shmop_write,shmop_delete,ftok";
+}
+
 const char *php_disabled_functions(const char *wanted)
 {
 	if (strcmp(wanted, "@exec") == 0)

@@ -143,5 +143,8 @@ void php_compose(const struct host *host, const char *line, const char *version,
 const char *const *php_environment(const struct host *host, const char *run, const char *generation,
 				   struct arena *a);
 
-/* The ini file laid over the distribution's: OPcache's guards, FFI off … */
-void php_compose_ini(const struct host *host, struct buf *ret);
+/*
+ * The ini file laid over the distribution's: OPcache's guards, FFI off … and in a master that is not
+ * dedicated to one webspace, what its pools would have in common.
+ */
+void php_compose_ini(const struct host *host, bool dedicated, struct buf *ret);

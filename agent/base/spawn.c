@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -76,6 +77,36 @@ static int set_descriptors(posix_spawn_file_actions_t *files, int in, int out)
 	return r;
 }
 
+/*
+ * A child is in the namespaces of the thread that starts it. Returns a descriptor of ours, for the
+ * way back, or -errno.
+ */
+static int enter_new_ipc(void)
+{
+	autofd int ours = open("/proc/thread-self/ns/ipc", O_RDONLY | O_CLOEXEC);
+
+	return ours < 0 || unshare(CLONE_NEWIPC) < 0 ? -errno : take_fd(ours);
+}
+
+/* As posix_spawn. A thread that does not come back into its own IPC namespace has started nothing. */
+static int spawn_in_new_ipc(pid_t *ret, const char *program,
+			    const posix_spawn_file_actions_t *files, const posix_spawnattr_t *attr,
+			    char *const *argv, char *const *env)
+{
+	autofd int ours = enter_new_ipc();
+	int r, back;
+
+	if (ours < 0)
+		return -ours;
+	r = posix_spawn(ret, program, files, attr, argv, env);
+	back = setns(ours, CLONE_NEWIPC) < 0 ? errno : 0;
+	if (r == 0 && back) {
+		(void)kill(*ret, SIGKILL);
+		(void)waitpid(*ret, NULL, 0);
+	}
+	return r ? r : back;
+}
+
 /* Returns an errno value, as posix_spawn does. */
 static int spawn_child(const struct spawn *s, int in, pid_t *ret)
 {
@@ -99,8 +130,12 @@ static int spawn_child(const struct spawn *s, int in, pid_t *ret)
 		r = set_descriptors(&files, in, s->out);
 	if (r == 0) {
 		old = umask(s->umask ? s->umask : 022);
-		r = posix_spawn(ret, program, &files, &attr, (char *const *)s->argv,
-				(char *const *)env);
+		if (s->own_ipc)
+			r = spawn_in_new_ipc(ret, program, &files, &attr, (char *const *)s->argv,
+					     (char *const *)env);
+		else
+			r = posix_spawn(ret, program, &files, &attr, (char *const *)s->argv,
+					(char *const *)env);
 		umask(old);
 	}
 	posix_spawnattr_destroy(&attr);

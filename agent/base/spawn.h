@@ -18,7 +18,8 @@ struct spawn {
 	int in;                  /* standard input; 0 or less: /dev/null */
 	int out;                 /* stdout and stderr go here; 0 or less: /dev/null */
 	bool new_session;        /* setsid: the child's pid names its process group */
-	mode_t umask;            /* 0: 022 */
+	bool own_ipc; /* an IPC namespace of its own: no System V memory, semaphores or queues of others */
+	mode_t umask; /* 0: 022 */
 };
 
 struct spawned {

@@ -121,14 +121,14 @@ static void follow_pm(const struct said *said, struct php_settings *php, enum pl
 }
 
 /* All processes of a master of its own are within its limit. */
-static enum place follow_tasks(const struct said *said, struct php_settings *php)
+static enum place follow_tasks(const struct said *said, struct webspace *w)
 {
+	struct php_settings *php = &w->php;
 	enum place children = place_of(said, "php.max_children"),
 		   tasks = place_of(said, "php.limits.tasks_max");
 	unsigned *most = &php->limits.tasks_max;
 
-	if (php->master != MASTER_DEDICATED || *most == 0 ||
-	    *most >= php->max_children + TASKS_BESIDES)
+	if (!webspace_is_dedicated(w) || *most == 0 || *most >= php->max_children + TASKS_BESIDES)
 		return children;
 	if (tasks < children) {
 		*most = php->max_children + TASKS_BESIDES;
@@ -268,7 +268,7 @@ void follow(const struct said *said, struct arena *a, struct webspace *w)
 	struct php_settings *php = &w->php;
 	struct site *sites = w->n_sites ? arena_new(a, w->n_sites * sizeof(*sites)) : NULL;
 
-	follow_pm(said, php, follow_tasks(said, php));
+	follow_pm(said, php, follow_tasks(said, w));
 	follow_times(said, php);
 	follow_sizes(said, php);
 	follow_memory(said, &php->limits);

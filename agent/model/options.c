@@ -239,7 +239,8 @@ const struct option options[] = {
 	{ WEBSPACE("binds", binds, binds), .preset = "[]", .sample = "[\"/srv/media:/media:rw\"]",
 	  .form = "SOURCE[:TARGET[:rw,exec,dev,suid]]",
 	  .meaning = "Paths of the host that are put into the jail, read-only, without devices, programs and set-id unless "
-		     "said. TARGET is the path within the jail, preset to SOURCE." },
+		     "said. TARGET is the path within the jail, preset to SOURCE. exec together with rw, or of a SOURCE outside "
+		     "of /usr, gives the webspace a PHP master of its own." },
 
 	{ WEBSPACE("bundles", list, bundles), .preset = "[]", .sample = "[\"fonts\", \"mariadb\"]",
 	  .check = value_bundle, .form = "imagick, fonts, locales, mariadb, postgresql or php-libraries",
@@ -252,9 +253,11 @@ const struct option options[] = {
 	{ PHP(version, text), .preset = "\"\"", .sample = "\"8.2\"", .check = value_php_version,
 	  .form = "version, or empty", .meaning = "PHP's version; empty: the newest that is installed." },
 	{ PHP(chroot, flag), .preset = "true",
-	  .meaning = "Run the pool in the webspace's jail. false: on the host, limited by open_basedir alone." },
+	  .meaning = "Run the pool in the webspace's jail. false: on the host, limited by open_basedir alone, and in a master "
+		     "of its own." },
 	{ PHP(master, word), .preset = "\"shared\"", .sample = "\"dedicated\"", .words = masters,
-	  .meaning = "dedicated: a master, and so an OPcache and a control group, of its own." },
+	  .meaning = "dedicated: a master, and so an OPcache, an APCu cache, System V IPC and a control group, of its own. In a "
+		     "shared one APCu and PHP's functions for System V IPC are off." },
 	{ PHP(pm, word), .preset = "\"ondemand\"", .words = pms,
 	  .meaning = "How processes come and go: as in php-fpm's pm." },
 	{ PHP(max_children, number), .preset = "5", .min = 1, .max = 10000,

@@ -5,6 +5,7 @@
 #include "agent/base/own.h"
 #include "agent/model/fill.h"
 #include "agent/model/follow.h"
+#include "agent/model/php_settings.h"
 #include "agent/model/rules.h"
 
 /* Each is at most what the next is. What did not fit and stands elsewhere has followed: follow.c. */
@@ -91,23 +92,43 @@ static void check_paths(const struct rules *r, const struct php_settings *php)
 				    "without its extension");
 }
 
+static void check_memories(const struct rules *r, const char *group, const struct pair_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		autoarena struct arena temporary = { 0 };
+		const char *key = arena_printf(&temporary, "%s.%s", group, list->items[i].key);
+
+		if (php_setting_needs_own_master(list->items[i].key) &&
+		    setting_is_there(r->root, key))
+			rule_broken(
+				r, key,
+				"is about a memory that all webspaces of a PHP master share, so "
+				"it is off there: set php.master = \"dedicated\" to have one of "
+				"your own");
+	}
+}
+
 /* Those in `defaults` are for webspaces that have a master of their own; in a webspace's file somebody counts on them. */
-static void check_master(const struct rules *r, const struct php_settings *php)
+static void check_master(const struct rules *r, const struct webspace *w)
 {
 	static const struct php_limits none;
 
-	if (!*r->shown && php->master != MASTER_DEDICATED &&
-	    setting_is_there(r->root, "php.limits") &&
-	    memcmp(&php->limits, &none, sizeof(none)) != 0)
+	if (*r->shown || webspace_is_dedicated(w))
+		return;
+	if (setting_is_there(r->root, "php.limits") &&
+	    memcmp(&w->php.limits, &none, sizeof(none)) != 0)
 		rule_broken(r, "php.limits",
 			    "limits are those of a master of its own: they need php.master = "
 			    "\"dedicated\"");
+	check_memories(r, "php.values", &w->php.values);
+	check_memories(r, "php.user_values", &w->php.user_values);
 }
 
 #define MEMORY_LEAST (16U << 20) /* a master and a child of it */
 
-static void check_limits(const struct rules *r, const struct php_settings *php)
+static void check_limits(const struct rules *r, const struct webspace *w)
 {
+	const struct php_settings *php = &w->php;
 	const struct php_limits *l = &php->limits;
 
 	if (l->memory_max && l->memory_max < MEMORY_LEAST)
@@ -115,7 +136,7 @@ static void check_limits(const struct rules *r, const struct php_settings *php)
 			    "less than 16M, with which PHP does not start");
 	if (l->memory_max && l->memory_high > l->memory_max)
 		rule_broken(r, "php.limits.memory_high", "more than php.limits.memory_max");
-	if (php->master == MASTER_DEDICATED && l->tasks_max && l->tasks_max <= php->max_children)
+	if (webspace_is_dedicated(w) && l->tasks_max && l->tasks_max <= php->max_children)
 		rule_broken(r, "php.limits.tasks_max",
 			    "not more than php.max_children, and the master is one too");
 }
@@ -142,7 +163,7 @@ void rules_php(const struct rules *r, const struct host *h, const struct webspac
 	check_times(r, php);
 	check_sizes(r, php);
 	check_paths(r, php);
-	check_master(r, php);
-	check_limits(r, php);
+	check_master(r, w);
+	check_limits(r, w);
 	check_socket(r, h, w);
 }

@@ -64,10 +64,13 @@ static const struct {
 	{ "session.gc_divisor", "php.session_gc_divisor" },
 };
 
-/* These reach all pools of a master, or load code into it. A dot at the end: all that begin so. */
+/* These reach all pools of a master, load code into it, or write into the host's logs. A dot at the end: all that begin so. */
 static const char *const forbidden[] = {
-	"opcache.", "ffi.", "extension", "zend_extension", "extension_dir", "enable_dl",
+	"opcache.", "ffi.", "fastcgi.", "extension", "zend_extension", "extension_dir", "enable_dl",
 };
+
+/* Caches of values in memory: one for all pools of a master, and off in a shared one. */
+static const char *const memories[] = { "apc.", "yac." };
 
 bool php_setting_exists(const char *key, const char *version)
 {
@@ -90,15 +93,24 @@ const char *php_setting_own_key(const char *key)
 	return NULL;
 }
 
-bool php_setting_is_forbidden(const char *key)
+static bool is_one_of(const char *key, const char *const *names, size_t n)
 {
-	for (size_t i = 0; i < ELEMENTS(forbidden); i++) {
-		size_t len = strlen(forbidden[i]);
-		bool prefix = forbidden[i][len - 1] == '.';
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(names[i]);
+		bool prefix = names[i][len - 1] == '.';
 
-		if (prefix ? strncasecmp(key, forbidden[i], len) == 0
-			   : strcasecmp(key, forbidden[i]) == 0)
+		if (prefix ? strncasecmp(key, names[i], len) == 0 : strcasecmp(key, names[i]) == 0)
 			return true;
 	}
 	return false;
+}
+
+bool php_setting_is_forbidden(const char *key)
+{
+	return is_one_of(key, forbidden, ELEMENTS(forbidden));
+}
+
+bool php_setting_needs_own_master(const char *key)
+{
+	return is_one_of(key, memories, ELEMENTS(memories));
 }

@@ -6,6 +6,7 @@
 
 #include "agent/base/hash.h"
 #include "agent/base/memory.h"
+#include "agent/base/own.h"
 #include "agent/model/option.h"
 
 uint64_t webspace_fingerprint(const struct webspace *w)
@@ -17,6 +18,35 @@ uint64_t webspace_fingerprint(const struct webspace *w)
 	for (size_t i = 0; i < w->n_sites; i++)
 		h = option_hash_all(SCOPE_SITE, &w->sites[i], h);
 	return h;
+}
+
+/* What lies there is root's alone. */
+static bool is_of_system(const char *path)
+{
+	static const char *const dirs[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64" };
+
+	for (size_t i = 0; i < ELEMENTS(dirs); i++) {
+		size_t len = strlen(dirs[i]);
+
+		if (strncmp(path, dirs[i], len) == 0 && (path[len] == '/' || path[len] == '\0'))
+			return true;
+	}
+	return false;
+}
+
+static bool may_run_users_files(const struct bind *b)
+{
+	return b->exec && (b->writable || !is_of_system(b->source));
+}
+
+bool webspace_is_dedicated(const struct webspace *w)
+{
+	if (w->php.master == MASTER_DEDICATED || !w->php.chroot)
+		return true;
+	for (size_t i = 0; i < w->n_binds; i++)
+		if (may_run_users_files(&w->binds[i]))
+			return true;
+	return false;
 }
 
 static struct text_list names_without(const struct text_list *names, struct arena *a,

@@ -135,6 +135,13 @@ void webspace_free(struct webspace *w);
 /* A hash over everything that has a key, and the name. */
 uint64_t webspace_fingerprint(const struct webspace *w);
 
+/*
+ * Does its PHP have a master of its own, whatever its neighbours? Asked for, or because a script of
+ * it could run machine code, which nothing in a shared master holds back: without a jail, or by a
+ * bind from which it may run what a user can write.
+ */
+bool webspace_is_dedicated(const struct webspace *w);
+
 typedef bool webspace_denied_fn(const char *name, void *data);
 /* The webspace without those names, and without sites that lost all. It borrows from w; the caller's: webspace_free. */
 struct webspace *webspace_without(const struct webspace *w, webspace_denied_fn *denied, void *data);

@@ -203,10 +203,12 @@ static int direct_start(void *manager, const struct daemon_spec *spec, daemon_en
 
 	if (log < 0 && spec->log_file)
 		return log;
-	r = spawn_start(
-		&(struct spawn){
-			.argv = spec->argv, .env = spec->env, .out = log, .new_session = true },
-		&process, e);
+	r = spawn_start(&(struct spawn){ .argv = spec->argv,
+					 .env = spec->env,
+					 .out = log,
+					 .new_session = true,
+					 .own_ipc = spec->own_ipc },
+			&process, e);
 	if (r < 0)
 		return r;
 	d = follow(m, spec, &process, ended, data);

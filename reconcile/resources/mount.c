@@ -1,6 +1,8 @@
 /*
  * What is mounted in a webspace's jail: a read-only clone of the shared base,
  * and its binds. The places were made by the directory type, which comes before.
+ * What the webspace's own directories lie on is not mounted by us, but it has to
+ * be sealed (sealed.h): no file of a user's becomes code in a PHP that others share.
  *
  * A mount is right when it shows the very object it has to (device and inode)
  * with the very flags. A source that was replaced by rename is another object
@@ -28,6 +30,7 @@
 #include "reconcile/tree/home.h"
 #include "reconcile/tree/jail.h"
 #include "reconcile/tree/mountinfo.h"
+#include "reconcile/tree/sealed.h"
 #include "reconcile/tree/unmake.h"
 
 #define BASE_LOOK_USEC (200 * USEC_PER_MSEC) /* between two looks at the base's sources */
@@ -41,6 +44,7 @@ struct mounts {
 	struct jail plain;  /* of a webspace without binds */
 	struct home home;
 	struct bundled bundled;
+	struct sealed sealed;
 };
 
 static void look_at_root(struct mounts *m)
@@ -52,9 +56,12 @@ static void look_at_root(struct mounts *m)
 static int mount_open(struct world *w, void **state, struct err *e)
 {
 	struct mounts *m = memory_new(sizeof *m);
-	int r = base_tree_open(w->host, !w->dry, &m->base, e);
+	int r = sealed_open(&m->sealed, e);
 
+	if (r >= 0)
+		r = base_tree_open(w->host, !w->dry, &m->base, e);
 	if (r < 0) {
+		sealed_close(&m->sealed);
 		free(m);
 		return r;
 	}
@@ -73,26 +80,64 @@ static void mount_close(void *state)
 		return;
 	home_close(&m->home);
 	bundled_clear(&m->bundled);
+	sealed_close(&m->sealed);
 	base_tree_close(m->base);
 	arena_clear(&m->arena);
 	free(m);
+}
+
+/* What is mounted in the namespace can be seen. */
+static bool is_in_place(const struct world *w)
+{
+	return w->in_namespace && w->home_root >= 0;
 }
 
 static int mount_prepare(struct world *w, void *state, const struct webspace *const *slice,
 			 size_t n, struct err *e)
 {
 	struct mounts *m = state;
-	int r;
+	int r = 0;
 
 	(void)slice, (void)n;
 	home_close(&m->home);
 	bundled_refresh(&m->bundled, w->now_usec);
+	if (is_in_place(w))
+		r = sealed_observe(&m->sealed, w->home_root, e);
+	if (r < 0)
+		return r;
 	if (w->dry || w->now_usec < m->looked_usec + BASE_LOOK_USEC)
 		return 0;
 	m->looked_usec = w->now_usec;
 	r = base_tree_look(m->base, e);
 	look_at_root(m);
 	return r < 0 ? err_in(e, "base of the jails") : 0;
+}
+
+/* A bind of ours is as open as the file says, and compared as such. */
+static bool is_our_bind(struct world *w, const char *name, const char *path)
+{
+	return ownership_has(w, name, MADE_MOUNTPOINT, path);
+}
+
+static void desire_sealed(struct world *w, const struct mounts *m, const char *name,
+			  struct item_list *ret)
+{
+	static const struct jail_entry data = { .path = "chroot/data", .kind = JAIL_SEALED };
+
+	if (!is_in_place(w))
+		return;
+	item_add(w, ret, "data", &data);
+	for (const struct loose_mount *l = sealed_loose(&m->sealed, name); l; l = l->next) {
+		struct jail_entry *entry;
+
+		if (strcmp(l->path, data.path) == 0 || is_our_bind(w, name, l->path))
+			continue;
+		entry = arena_new(w->arena, sizeof *entry);
+		*entry = (struct jail_entry){ .path = arena_dup(w->arena, l->path),
+					      .kind = JAIL_SEALED };
+		item_add(w, ret, arena_printf(w->arena, "home%s%s", *l->path ? "/" : "", l->path),
+			 entry);
+	}
 }
 
 static void mount_desire(struct world *w, void *state, const struct webspace *webspace,
@@ -105,6 +150,7 @@ static void mount_desire(struct world *w, void *state, const struct webspace *we
 	bundled_binds(&m->bundled, webspace, w->arena, &binds);
 	if (binds.count)
 		jail_plan(w->host, binds.items, binds.count, w->arena, &jail);
+	desire_sealed(w, m, webspace->name, ret);
 	for (size_t i = 0; i < jail.count; i++)
 		if (jail.entries[i].kind == JAIL_MOUNTPOINT || jail.entries[i].kind == JAIL_REFUSED)
 			item_add(w, ret, jail.entries[i].path, &jail.entries[i]);
@@ -192,6 +238,33 @@ static void not_ready(struct finding *f, enum observed state, const char *reason
 	snprintf(f->text, sizeof f->text, "%s", e->text);
 }
 
+/* What is not there (yet) cannot be run from either. */
+static void observe_sealed(struct world *w, const char *name, const struct jail_entry *entry,
+			   struct finding *f)
+{
+	struct attached is;
+	struct err e = { 0 };
+	char path[PATH_MAX];
+	autofd int fd = -1;
+
+	snprintf(path, sizeof path, "%s%s%s", name, *entry->path ? "/" : "", entry->path);
+	fd = path_open(w->home_root, path, O_PATH, &e);
+	f->state = OBSERVED_IN_SYNC;
+	if (fd == -ENOENT)
+		return;
+	if (fd < 0 || attach_look(fd, true, &is, &e) < 0) {
+		not_ready(f, OBSERVED_NOT_READY, NULL, &e);
+		return;
+	}
+	if ((is.flags & ATTACH_SEALED) == ATTACH_SEALED)
+		return;
+	f->state = OBSERVED_DIFFERS;
+	f->what = "flags";
+	snprintf(f->old_value, sizeof f->old_value, "%s", attach_flags_text(is.flags).text);
+	snprintf(f->new_value, sizeof f->new_value, "%s",
+		 attach_flags_text(is.flags | ATTACH_SEALED).text);
+}
+
 static void mount_observe(struct world *w, void *state, const struct webspace *webspace,
 			  const struct item *item, struct finding *f)
 {
@@ -202,6 +275,10 @@ static void mount_observe(struct world *w, void *state, const struct webspace *w
 	char path[PATH_MAX];
 	autofd int fd = -1;
 
+	if (entry->kind == JAIL_SEALED) {
+		observe_sealed(w, webspace->name, entry, f);
+		return;
+	}
 	f->state = OBSERVED_MISSING;
 	if (entry->kind == JAIL_REFUSED) {
 		f->state = OBSERVED_FOREIGN;
@@ -213,7 +290,7 @@ static void mount_observe(struct world *w, void *state, const struct webspace *w
 		not_ready(f, OBSERVED_FOREIGN, "SourceMissing", &e);
 		return;
 	}
-	if (w->home_root < 0 || !w->in_namespace)
+	if (!is_in_place(w))
 		return;
 	snprintf(path, sizeof path, "%s/chroot/%s", webspace->name, entry->path);
 	fd = path_open(w->home_root, path, O_PATH, &e);
@@ -292,10 +369,15 @@ static int mount_apply(struct world *w, void *state, const struct webspace *webs
 		       const struct item *item, const struct finding *found, struct err *e)
 {
 	struct mounts *m = state;
+	const struct jail_entry *entry = item->want;
 	int r;
 
+	if (entry->kind == JAIL_SEALED) {
+		r = sealed_apply(w->home_root, webspace->name, entry->path, e);
+		return r < 0 ? err_in(e, "%s", item->name) : 0;
+	}
 	home_use(&m->home, w, webspace->name);
-	r = apply_at(m, w, item->want, found->what && strcmp(found->what, "flags") == 0, e);
+	r = apply_at(m, w, entry, found->what && strcmp(found->what, "flags") == 0, e);
 	home_close(&m->home);
 	return r < 0 ? err_in(e, "%s", item->name) : 0;
 }
@@ -323,7 +405,7 @@ static int mount_remove(struct world *w, void *state, const char *name, struct e
 static int mount_list(struct world *w, void *state, struct table *ret_names, struct err *e)
 {
 	(void)state;
-	if (w->in_namespace && w->home_root >= 0) {
+	if (is_in_place(w)) {
 		int r = mountinfo_names(w->home_root, BASE_PLACE, ret_names, e);
 
 		if (r < 0)

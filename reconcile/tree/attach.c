@@ -113,6 +113,16 @@ int attach_set_flags(int fd, unsigned flags, struct err *e)
 	return 0;
 }
 
+int attach_seal(int fd, bool deep, struct err *e)
+{
+	struct mount_attr attr = { .attr_set = attrs_of(ATTACH_SEALED) };
+
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | (deep ? AT_RECURSIVE : 0), &attr, sizeof attr) <
+	    0)
+		return err_sys(e, "mount_setattr");
+	return 0;
+}
+
 /* By the descriptor's magic link: no path of ours is resolved, so nobody can lead it elsewhere. */
 int attach_detach(int fd, struct err *e)
 {

@@ -18,6 +18,8 @@
 #define ATTACH_NO_DEV    0x4u
 #define ATTACH_NO_EXEC   0x8u
 #define ATTACH_FLAGS     0xfu
+/* Of all mounts of the home tree: what a user can write there is never code, a device or set-id. */
+#define ATTACH_SEALED    (ATTACH_NO_SUID | ATTACH_NO_DEV | ATTACH_NO_EXEC)
 
 /* What is at a place. */
 struct attached {
@@ -45,6 +47,9 @@ int attach_place(int clone, int place, bool covered, struct err *e);
 
 /* Sets exactly these flags on the mount whose root fd is. */
 int attach_set_flags(int fd, unsigned flags, struct err *e);
+
+/* Adds ATTACH_SEALED to the mount whose root fd is; deep: also to all mounts below it. */
+int attach_seal(int fd, bool deep, struct err *e);
 
 /* Takes off the mount whose root fd is, and all below it. */
 int attach_detach(int fd, struct err *e);

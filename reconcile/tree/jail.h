@@ -28,6 +28,7 @@ enum jail_kind {
 	JAIL_LINK,       /* relative, into the base */
 	JAIL_MOUNTPOINT, /* of the base (bind NULL) or of a bind */
 	JAIL_REFUSED,    /* a bind that cannot be; text says why */
+	JAIL_SEALED,     /* not of a plan: a mount from which nothing is run; path from the home */
 };
 
 struct jail_entry {

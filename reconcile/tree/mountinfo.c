@@ -6,11 +6,13 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 
@@ -39,50 +41,83 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
-static char *mount_point_of(char *line)
+/* Splits the line's blanks away; NULL where it has fewer fields. */
+static char *next_field(char **line, int n)
 {
 	char *field = NULL;
 
-	for (int i = 0; i <= MOUNT_POINT_FIELD; i++) {
-		field = strsep(&line, " ");
+	for (int i = 0; i < n; i++) {
+		field = strsep(line, " ");
 		if (!field)
 			return NULL;
 	}
-	unescape(field);
 	return field;
 }
 
-/* Cuts "NAME/place" to "NAME", or returns NULL. */
-static char *name_of(char *rest, const char *place)
+/* What is left of path below above, "" if it is that itself; NULL if it lies elsewhere. */
+static const char *rest_below(const char *path, const char *above)
 {
-	char *slash = strchr(rest, '/');
+	size_t len = strcmp(above, "/") == 0 ? 0 : strlen(above);
 
-	if (!slash || strcmp(slash + 1, place) != 0)
+	if (strncmp(path, above, len) != 0 || (path[len] != '/' && path[len] != '\0'))
 		return NULL;
-	*slash = '\0';
-	return rest;
+	return path[len] ? path + len + 1 : path + len;
 }
 
-int mountinfo_names(int root, const char *place, struct table *ret_names, struct err *e)
+int mountinfo_below(int root, mountinfo_fn *fn, void *data, struct err *e)
 {
 	__attribute__((cleanup(own_file))) FILE *f = fopen("/proc/self/mountinfo", "re");
 	char above[PATH_MAX];
 	autofree char *line = NULL;
-	size_t room = 0, len;
-	ssize_t n = readlink(path_of_fd(root).text, above, sizeof above - 2);
+	size_t room = 0;
+	ssize_t n = readlink(path_of_fd(root).text, above, sizeof above - 1);
 
 	if (!f || n < 0)
 		return err_sys(e, "/proc/self/mountinfo");
-	len = (size_t)n;
-	if (above[len - 1] != '/')
-		above[len++] = '/';
+	above[n] = '\0';
 	while (getline(&line, &room, f) > 0) {
-		char *point = mount_point_of(line);
-		char *name = point && strncmp(point, above, len) == 0 ? name_of(point + len, place)
-								      : NULL;
+		char *at = line;
+		char *point = next_field(&at, MOUNT_POINT_FIELD + 1);
+		char *options = point ? next_field(&at, 1) : NULL;
+		const char *rest;
 
-		if (name)
-			(void)table_set(ret_names, name, ret_names);
+		if (!options)
+			continue;
+		unescape(point);
+		rest = rest_below(point, above);
+		if (rest)
+			fn(rest, options, data);
 	}
 	return ferror(f) ? err_sys(e, "/proc/self/mountinfo") : 0;
+}
+
+bool mountinfo_changed(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLPRI };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & POLLPRI);
+}
+
+struct search {
+	const char *place;
+	struct table *names;
+};
+
+/* "NAME/place" is what is looked for. */
+static void add_name(const char *path, const char *options, void *data)
+{
+	struct search *s = data;
+	const char *slash = strchr(path, '/');
+	autofree char *name = NULL;
+
+	(void)options;
+	if (!slash || strcmp(slash + 1, s->place) != 0)
+		return;
+	name = memory_printf("%.*s", (int)(slash - path), path);
+	(void)table_set(s->names, name, s->names);
+}
+
+int mountinfo_names(int root, const char *place, struct table *ret_names, struct err *e)
+{
+	return mountinfo_below(root, add_name, &(struct search){ place, ret_names }, e);
 }

@@ -29,6 +29,7 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/put.h"
+#include "reconcile/tree/attach.h"
 
 #define OWNER "host" /* in RUN_DIR/ns: in whose mount namespace the name is */
 
@@ -73,10 +74,15 @@ static int enter(int ns, struct err *e)
 
 /*
  * The home tree as a mount of its own that takes part in nothing: what is
- * mounted on the host over or below it later cannot slip under our mounts.
+ * mounted on the host over or below it later cannot slip under our mounts. And
+ * nothing in it can be mapped as code, a file of a user's least of all: PHP's
+ * libraries load what an environment variable names, and a master is shared.
+ * In a new namespace that goes for the disks below it too; in one that is there
+ * already binds are among them, so their flags are the mount type's affair.
  */
-static int own_home(const char *home, struct err *e)
+static int own_home(const char *home, bool is_new, struct err *e)
 {
+	autofd int fd = -1;
 	int r = path_make_dirs(home, 0755, e);
 
 	if (r < 0)
@@ -85,7 +91,9 @@ static int own_home(const char *home, struct err *e)
 		return err_sys(e, "bind %s on itself", home);
 	if (mount(NULL, home, NULL, MS_PRIVATE | MS_REC, NULL) < 0)
 		return err_sys(e, "make %s private", home);
-	return 0;
+	fd = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 ? err_sys(e, "open") : attach_seal(fd, is_new, e);
+	return r < 0 ? err_in(e, "make %s noexec", home) : 0;
 }
 
 /* RUN_DIR/ns as a private mount, and in it an empty file `mnt` for the name. */
@@ -210,18 +218,19 @@ int namespace_enter(const struct host *host, bool create, bool *ret_in, struct e
 	autofree char *name = memory_printf("%s/ns/mnt", host->run_dir);
 	autofd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	autofd int ns = named_open(name);
+	bool is_new = ns < 0;
 	int r;
 
 	*ret_in = false;
-	if (ns < 0 && !create)
+	if (is_new && !create)
 		return 0;
-	if (ns < 0 && check_owner(dir, e) == 0)
+	if (is_new && check_owner(dir, e) == 0)
 		ns = make_named(dir, name, e);
 	if (ns < 0)
 		return err_in(e, "mount namespace");
 	r = enter(ns, e);
 	if (r == 0 && create)
-		r = own_home(host->home_root, e);
+		r = own_home(host->home_root, is_new, e);
 	if (r < 0)
 		return err_in(e, "mount namespace");
 	if (outside >= 0)

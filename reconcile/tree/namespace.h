@@ -2,7 +2,8 @@
  * The mount namespace that all jails live in, named by RUN_DIR/ns/mnt, so that
  * PID 1 never sees their mounts (10,000 of them make a daemon-reload take 18 s).
  * What the host mounts shows up in it (it is a slave), what we mount does not
- * show up on the host; the home tree is a private mount of its own in it.
+ * show up on the host; the home tree is a private mount of its own in it, noexec,
+ * nosuid and nodev.
  *
  * It outlives the agent: daemons in it go on, a restarted agent joins it.
  * setns(2) needs a single-threaded process: call it before any thread starts.

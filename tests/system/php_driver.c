@@ -97,8 +97,6 @@ static void set_option(struct webspace *w, char *word)
 		w->php.enabled = false;
 	else if (strcmp(word, "static") == 0)
 		w->php.pm = PM_STATIC;
-	else if (strcmp(word, "jail") == 0)
-		w->php.chroot = true;
 	else if (strcmp(word, "value") == 0) {
 		struct text_pair *pair = arena_new(&w->arena, sizeof(*pair));
 		char *text = strchr(value, ':');
@@ -124,6 +122,7 @@ static void serve(char *words)
 	w->php = (struct php_settings){
 		.enabled = true,
 		.version = "",
+		.chroot = true,
 		.pm = PM_ONDEMAND,
 		.max_children = 4,
 		.start_servers = 1,

@@ -36,7 +36,7 @@ http {{ access_log off;
   location ~ ^/(?<who>[a-z]+)/(?<script>[a-z]+\\.php)$ {{
    fastcgi_pass unix:{root}/run/php/$who.sock;
    include /etc/nginx/fastcgi_params;
-   fastcgi_param SCRIPT_FILENAME {root}/home/$who/chroot/data/$script; }} }} }}
+   fastcgi_param SCRIPT_FILENAME /data/$script; }} }} }}
 """
 
 
@@ -329,13 +329,13 @@ def test_a_move_while_no_agent_ran_costs_no_request(space, driver):
 
 
 def test_a_bad_pool_is_quarantined_alone(space, driver):
-    driver.settle("serve dora jail", "serve bob memory=48", "publish")
+    driver.settle("serve dora", "serve bob memory=48", "publish")
     assert driver.standing("dora")["reason"] == "Quarantined"
     assert driver.standing("bob")["reason"] == "Serving"
     assert space.get("/bob/id.php") == (200, "20002 48M")
     space.home("dora", 20004)
-    driver.settle("serve dora", "publish")
-    assert space.get("/dora/id.php") == (200, "20004 32M")
+    driver.settle("serve dora memory=40", "publish")
+    assert space.get("/dora/id.php") == (200, "20004 40M")
 
 
 def test_a_version_that_is_not_there_is_told_and_changes_nothing(space, driver):

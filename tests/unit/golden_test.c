@@ -130,7 +130,7 @@ static void each_webspace_alone_is_told_as_before(void **state)
 
 static void php_fpm_is_told_as_before(void **state)
 {
-	autobuf struct buf conf = { 0 }, ini = { 0 };
+	autobuf struct buf conf = { 0 }, ini = { 0 }, own = { 0 };
 	struct all all = { 0 };
 	struct err e = { 0 };
 	size_t i;
@@ -146,9 +146,11 @@ static void php_fpm_is_told_as_before(void **state)
 	views_of(&all);
 	php_compose(&fixture_host, "8.2-03", "8.2",
 		    (const struct text_view(*)[RENDER_SECTIONS])all.views, FIXTURES, &conf);
-	php_compose_ini(&fixture_host, &ini);
+	php_compose_ini(&fixture_host, false, &ini);
+	php_compose_ini(&fixture_host, true, &own);
 	check("php-fpm.conf", &conf);
 	check("php.ini", &ini);
+	check("php-dedicated.ini", &own);
 	all_clear(&all);
 }
 

@@ -11,7 +11,7 @@
 
 static void line_is(const char *name, enum php_master master, uid_t uid, const char *want)
 {
-	const struct webspace w = { .name = name, .php = { .master = master } };
+	const struct webspace w = { .name = name, .php = { .master = master, .chroot = true } };
 	char line[PHP_LINE_ROOM];
 
 	php_id_line(8, &w, "8.2", uid, line);
@@ -32,6 +32,36 @@ static void a_line_of_its_own_is_named_by_uid(void **state)
 	(void)state;
 	line_is("alice", MASTER_DEDICATED, 20001, "8.2-u20001");
 	line_is("alice", MASTER_DEDICATED, 4294967294, "8.2-u4294967294");
+}
+
+/* In a shared master, machine code of one would be in the memory of all. */
+static void who_could_run_machine_code_is_alone(void **state)
+{
+	static const struct {
+		struct bind bind;
+		bool alone;
+	} rows[] = {
+		{ { .source = "/srv/x", .writable = true }, false },
+		{ { .source = "/usr/bin/convert", .exec = true }, false },
+		{ { .source = "/lib", .exec = true }, false },
+		{ { .source = "/usr/x", .exec = true, .writable = true }, true },
+		{ { .source = "/usrx", .exec = true }, true },
+		{ { .source = "/srv/x", .exec = true }, true },
+	};
+	struct webspace w = { .name = "alice" };
+
+	(void)state;
+	assert_true(webspace_is_dedicated(&w)); /* without a jail */
+	w.php.chroot = true;
+	assert_false(webspace_is_dedicated(&w));
+	for (size_t i = 0; i < ELEMENTS(rows); i++) {
+		w.binds = &rows[i].bind;
+		w.n_binds = 1;
+		assert_int_equal(webspace_is_dedicated(&w), rows[i].alone);
+	}
+	w.n_binds = 0;
+	w.php.master = MASTER_DEDICATED;
+	assert_true(webspace_is_dedicated(&w));
 }
 
 static void lines_double_until_a_master_starts_quickly(void **state)
@@ -62,7 +92,7 @@ static void names_spread_over_the_shards(void **state)
 	(void)state;
 	for (int i = 0; i < 8000; i++) {
 		char name[16], line[PHP_LINE_ROOM];
-		const struct webspace w = { .name = name };
+		const struct webspace w = { .name = name, .php.chroot = true };
 
 		snprintf(name, sizeof(name), "user%d", i);
 		php_id_line(8, &w, "8.2", 20000, line);
@@ -142,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_shared_line_is_chosen_by_the_name_alone_and_for_ever),
 		cmocka_unit_test(a_line_of_its_own_is_named_by_uid),
+		cmocka_unit_test(who_could_run_machine_code_is_alone),
 		cmocka_unit_test(lines_double_until_a_master_starts_quickly),
 		cmocka_unit_test(names_spread_over_the_shards),
 		cmocka_unit_test(a_masters_name_is_taken_apart),

@@ -81,6 +81,8 @@ unsigned php_lines_for(const struct host *host, size_t n_pools);
 void php_id_line(unsigned n_lines, const struct webspace *webspace, const char *version, uid_t uid,
 		 char ret[static PHP_LINE_ROOM]);
 /* False: not a name that we would give. */
+/* Is the line one webspace's alone? */
+bool php_id_is_dedicated(const char *line);
 bool php_id_parse_line(const char *text, struct php_id *ret);
 bool php_id_parse_master(const char *text, struct php_id *ret);
 

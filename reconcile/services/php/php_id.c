@@ -29,11 +29,18 @@ unsigned php_lines_for(const struct host *host, size_t n_pools)
 void php_id_line(unsigned n_lines, const struct webspace *webspace, const char *version, uid_t uid,
 		 char ret[static PHP_LINE_ROOM])
 {
-	if (webspace->php.master == MASTER_DEDICATED)
+	if (webspace_is_dedicated(webspace))
 		snprintf(ret, PHP_LINE_ROOM, "%s-u%u", version, uid);
 	else
 		snprintf(ret, PHP_LINE_ROOM, "%s-%02u", version,
 			 (unsigned)(hash_of(webspace->name) % n_lines));
+}
+
+bool php_id_is_dedicated(const char *line)
+{
+	const char *dash = strchr(line, '-');
+
+	return dash && dash[1] == 'u';
 }
 
 static bool all_digits(const char *text)

@@ -29,8 +29,7 @@ void master_limit(struct master *m)
 /* Whoever shares a master is limited by nothing: the neighbours would be, too. */
 void php_line_limit(struct php_line *l, const struct webspace *w)
 {
-	const struct php_limits *limits =
-		w->php.master == MASTER_DEDICATED ? &w->php.limits : &none;
+	const struct php_limits *limits = webspace_is_dedicated(w) ? &w->php.limits : &none;
 
 	if (l->knows_limits && is_same(&l->limits, limits))
 		return;

@@ -71,7 +71,7 @@ static void compose(const struct unit *u, const char *dir, const struct fragment
 	files[0].name = PHP_CONF;
 	compose_conf(l, &all, &files[0].text);
 	files[1].name = "webspaces.ini";
-	php_compose_ini(unit_host(u), &files[1].text);
+	php_compose_ini(unit_host(u), php_id_is_dedicated(l->id), &files[1].text);
 	buf_reset(&l->trial);
 	compose_conf(l, &tried, &l->trial);
 	snprintf(l->trial_dir, sizeof(l->trial_dir), "%s", dir);

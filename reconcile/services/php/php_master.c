@@ -4,11 +4,15 @@
  * to our ping come from its environment, so one configuration serves any number
  * of masters.
  *
+ * It has an IPC namespace of its own: System V memory, semaphores and queues are
+ * neither the host's nor another master's, and end with it.
+ *
  * Its directory is root's and the web user's alone (0710): PHP without a jail
  * cannot even see whose sockets lie there, and the sockets are 0600.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +78,7 @@ int master_spec(const struct host *host, const char *id, struct arena *a, struct
 	*ret = (struct daemon_spec){
 		.unit = arena_printf(a, "webspaces-php@%s.service", id),
 		.pid_file = arena_printf(a, "%s/" PHP_PID_FILE, c.sockets),
+		.own_ipc = true,
 		.log_file = arena_printf(a, "%s/php-%s.log", host->log_root, parts.line),
 	};
 	php_command(host, &c, a, &ret->argv, &ret->env);
@@ -102,6 +107,8 @@ int php_exec(const struct host *host, const char *id, struct err *e)
 
 	if (r < 0)
 		return r;
+	if (spec.own_ipc && unshare(CLONE_NEWIPC) < 0)
+		return err_sys(e, "unshare an IPC namespace");
 	umask(022);
 	(void)execve(spec.argv[0], (char *const *)spec.argv,
 		     (char *const *)with_notify(spec.env, &a));
