@@ -329,6 +329,7 @@ static int open_staying(struct agent *a, struct err *e)
 	int r;
 
 	news_hardlinks();
+	news_host_secret(a->config.host);
 	r = open_watchers(a, e);
 
 	a->metrics = metrics_open(a->config.host, a->loop, a->reconcile);

@@ -19,6 +19,7 @@
 #include "agent/model/conflict.h"
 #include "agent/model/load.h"
 #include "agent/model/names.h"
+#include "agent/model/secrets.h"
 #include "agent/verb.h"
 
 struct check {
@@ -27,9 +28,20 @@ struct check {
 	struct table webspaces; /* of the directory at hand: name → struct webspace */
 };
 
+/* No problem of what the file says: it would load. */
+static void warn_of_secret(int dir, const char *file, const char *shown, const char *key)
+{
+	autoarena struct arena a = { 0 };
+	struct stat st;
+
+	if (key && fstatat(dir, file, &st, 0) == 0 && secrets_are_open(&st))
+		fprintf(stderr, "%s: warning: %s\n", shown, secrets_warning(key, &st, &a));
+}
+
 /* Takes what loads into c->webspaces. */
 static void check_file(struct check *c, int dir, const char *file, const char *shown)
 {
+	autoarena struct arena temporary = { 0 };
 	autofree char *text = NULL;
 	char name[NAME_FILE_MAX + 1];
 	struct webspace *w = NULL;
@@ -43,6 +55,8 @@ static void check_file(struct check *c, int dir, const char *file, const char *s
 		problems_add(&c->problems, shown, 0, "", "%s", e.text);
 	else if (load_webspace(c->host, name, shown, text, len, &w, &c->problems) == 0)
 		webspace_free(table_set(&c->webspaces, name, w));
+	if (w)
+		warn_of_secret(dir, file, shown, secrets_of_webspace(w, &temporary));
 }
 
 /* names that two want --------------------------------------------------- */
@@ -164,6 +178,8 @@ static int run(const struct invocation *in)
 			return verb_usage(in, "no option %s", in->argv[i]);
 	if (load_host(in->config_file, !in->config_given, &host, &c.problems) == 0) {
 		c.host = host;
+		warn_of_secret(AT_FDCWD, in->config_file, in->config_file,
+			       secrets_of_host(host, &host->arena));
 		for (int i = 0; i < in->argc; i++)
 			check_path(&c, in->argv[i]);
 		if (in->argc == 0)

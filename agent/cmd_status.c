@@ -275,6 +275,9 @@ static int show(const struct host *host, const char *name, bool as_json)
 		if (e.code == ENOENT && !lives)
 			err_set(&e, ENOENT, "no agent runs, and none has left a status in %s",
 				host->run_dir);
+		else if (e.code == EACCES)
+			err_set(&e, EACCES, "%s/status may be read by root and the group adm alone",
+				host->run_dir);
 		verb_failed(&e);
 		return lives ? EXIT_FAILED : EXIT_NO_AGENT;
 	}
@@ -332,8 +335,9 @@ const struct verb status_verb = {
 		"going\n"
 		"(out of service), or unknown (no file of it has ever loaded).\n"
 		"\n"
-		"It reads files below run_dir/status, so it also answers when no agent runs, and\n"
-		"to others than root (who cannot see whether one runs).\n"
+		"It reads files below run_dir/status, so it also answers when no agent runs. Root\n"
+		"and members of the group adm may read them; the latter cannot see whether one "
+		"runs.\n"
 		"\n"
 		"Exit: 0 all ready, 1 something is not, 3 no agent runs, 64 usage.\n",
 	.run = run,

@@ -17,6 +17,7 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/model/difference.h"
+#include "agent/model/secrets.h"
 
 struct topic {
 	enum condition_type type;
@@ -197,8 +198,29 @@ static void tell_missed(const struct entry *e, unsigned grace_s, struct log_entr
 		  e->elsewhere ? "its file is for other hosts now" : "its file is gone", grace_s);
 }
 
+static void warn_of_secret(const char *webspace, const char *file, const char *key)
+{
+	autoarena struct arena a = { 0 };
+	struct stat st;
+
+	if (key && stat(file, &st) == 0 && secrets_are_open(&st))
+		log_entry(&(struct log_entry){ .level = LOG_WARNING,
+					       .id = ID_OPEN_SECRET,
+					       .webspace = webspace,
+					       .resource = "file" },
+			  "%s: %s", webspace ? webspace : file, secrets_warning(key, &st, &a));
+}
+
+void news_host_secret(const struct host *host)
+{
+	autoarena struct arena a = { 0 };
+
+	warn_of_secret(NULL, host->file, secrets_of_host(host, &a));
+}
+
 void news_file(const struct entry *e, unsigned grace_s, const char *revision)
 {
+	autoarena struct arena a = { 0 };
 	struct log_entry entry = { .level = LOG_NOTICE,
 				   .id = ID_ASKED,
 				   .webspace = e->name,
@@ -217,6 +239,7 @@ void news_file(const struct entry *e, unsigned grace_s, const char *revision)
 	}
 	if (!(e->news & ENTRY_ASKED) || !e->asks)
 		return;
+	warn_of_secret(e->name, e->asks->file, secrets_of_webspace(e->asks, &a));
 	if (e->asked)
 		tell_asked(e->asked, e->asks, &entry);
 	else

@@ -18,6 +18,7 @@
 #include "agent/base/path.h"
 #include "agent/base/put.h"
 #include "agent/news.h"
+#include "reconcile/own_places.h"
 
 #define STATUS_MAX_BYTES 65536
 
@@ -50,7 +51,11 @@ int status_open(const struct host *host, struct status **ret, struct err *e)
 	struct status *s;
 	int dir, r;
 
-	r = path_make_dirs(status_dir(host, path), 0755, e);
+	/* Its files are of the same group. */
+	r = own_place_make(&(struct own_place){ .path = status_dir(host, path),
+						.gid = host->log_gid,
+						.mode = 02750 },
+			   e);
 	if (r < 0)
 		return r;
 	dir = path_open_dir(path, e);
@@ -165,7 +170,7 @@ static int write_json(struct status *s, const char *file, const struct json *j, 
 {
 	autofree char *text = json_write(j, false);
 
-	return put_file(s->dir, file, 0644, text, strlen(text), PUT_BATCH, e);
+	return put_file(s->dir, file, 0640, text, strlen(text), PUT_BATCH, e);
 }
 
 /* The first thing to tell is that something has not been looked at yet. */

@@ -18,6 +18,7 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/base/put.h"
+#include "reconcile/own_places.h"
 
 #define RECORD_MAX (1u << 20)
 
@@ -36,7 +37,7 @@ int ownership_open(const char *state_dir, bool writable, struct ownership **ret,
 	int r;
 
 	if (writable) {
-		r = path_make_dirs(path, 0755, e);
+		r = own_place_make(&(struct own_place){ .path = path, .mode = 0700 }, e);
 		if (r < 0)
 			return r;
 	}
@@ -139,7 +140,7 @@ int ownership_note(struct world *w, const char *name, const char *kind, const ch
 	r = record_load(o, name, e);
 	if (r < 0 || record_has(o, kind, item) || !o->writable)
 		return r;
-	fd = openat(o->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	fd = openat(o->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_sys(e, "note what was made for %s", name);
 	/* Ended by a line break, half a line would become a record of what was never made. */
@@ -177,7 +178,7 @@ int ownership_forget(struct world *w, const char *name, const char *kind, const 
 			buf_add(&kept, l.start, l.len);
 	free(take_ptr(o->name));
 	if (kept.len > 0) {
-		r = put_file(o->dir, name, 0644, kept.data, kept.len, PUT_BATCH, e);
+		r = put_file(o->dir, name, 0600, kept.data, kept.len, PUT_BATCH, e);
 		return r < 0 ? r : 1;
 	}
 	if (unlinkat(o->dir, name, 0) < 0 && errno != ENOENT)

@@ -10,6 +10,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
+#include "reconcile/own_places.h"
 #include "reconcile/ownership.h"
 #include "reconcile/tree/namespace.h"
 
@@ -21,12 +22,15 @@ static int directories_make(const struct host *h, struct err *e)
 	} all[] = {
 		{ h->state_dir, 0755 },
 		{ h->run_dir, 0755 },
-		{ h->log_root, 0755 },
 		{ h->home_root, 0755 },
 	};
 
+	int r = own_places_log_root(h, e);
+
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < ELEMENTS(all); i++) {
-		int r = path_make_dirs(all[i].path, all[i].mode, e);
+		r = path_make_dirs(all[i].path, all[i].mode, e);
 
 		if (r < 0)
 			return r;

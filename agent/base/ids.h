@@ -31,3 +31,5 @@
 #define ID_HOST_FILE "b7d6a1f0c7c84d5c9d1d9f6c0f1e2a15" /* the host's file waits for a restart */
 #define ID_UNREADABLE \
 	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a16" /* the directory of webspaces cannot be read */
+#define ID_OPEN_SECRET \
+	"b7d6a1f0c7c84d5c9d1d9f6c0f1e2a17" /* others may read a file with a secret in it */

@@ -1,7 +1,8 @@
-/* What the host's file does not say but the host does: who the web user is. */
+/* What the host's file does not say but the host does: who the web user is, and who reads logs. */
 #include "agent/model/host.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 
@@ -19,6 +20,7 @@ void host_free(struct host *h)
 int host_resolve(struct host *h, struct err *e)
 {
 	struct passwd *p;
+	struct group *g;
 
 	errno = 0;
 	p = getpwnam(h->web_user);
@@ -28,6 +30,8 @@ int host_resolve(struct host *h, struct err *e)
 		return err_set(e, ENOENT, "web_user %s: there is no such user", h->web_user);
 	h->web_uid = p->pw_uid;
 	h->web_gid = p->pw_gid;
+	g = getgrnam("adm");
+	h->log_gid = g ? g->gr_gid : 0;
 	return 0;
 }
 

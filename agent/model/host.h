@@ -95,11 +95,12 @@ struct host {
 	/* Looked up by host_resolve, not configured. */
 	uid_t web_uid;
 	gid_t web_gid;
+	gid_t log_gid; /* whose members read logs and status: adm, else root */
 
 	struct arena arena; /* owns all of the above */
 };
 
-/* Looks up the web user: web_uid, web_gid. -ENOENT: there is none of that name. */
+/* Looks up the web user and the group adm: web_uid, web_gid, log_gid. -ENOENT: there is none of that name. */
 int host_resolve(struct host *h, struct err *e);
 /* Is the file of this webspace meant for this host? */
 bool host_has_placed(const struct host *h, const struct webspace *w);

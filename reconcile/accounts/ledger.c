@@ -219,8 +219,8 @@ int ledger_write(struct ledger *l, struct err *e)
 	if (l->unwritten.len == 0)
 		return 0;
 	path = memory_printf("%s/ids", l->state_dir);
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0)
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fchmod(fd, 0600) < 0)
 		return err_sys(e, "%s", path);
 	if (l->torn && ftruncate(fd, (off_t)l->whole_bytes) < 0)
 		r = err_sys(e, "drop half a line");

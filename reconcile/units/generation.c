@@ -257,7 +257,7 @@ uint64_t generation_next(const struct host *host)
 	if (state < 0)
 		return 1;
 	n = last_given(state) + 1;
-	(void)put_file(state, "generation", 0644, number_of(n).text, strlen(number_of(n).text),
+	(void)put_file(state, "generation", 0600, number_of(n).text, strlen(number_of(n).text),
 		       PUT_BATCH, NULL);
 	return n;
 }

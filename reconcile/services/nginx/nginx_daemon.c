@@ -368,7 +368,7 @@ static struct nginx_daemon *daemon_new(const struct nginx_daemon_config *config)
 	d->argv = instance->argv(h, &d->arena);
 	d->pid_file = instance->is_ours ? memory_printf("%s/nginx/nginx.pid", h->run_dir)
 					: memory_dup(SYSTEM_PID_FILE);
-	d->log_file = instance->is_ours ? memory_printf("%s/nginx-error.log", h->log_root) : NULL;
+	d->log_file = instance->is_ours ? memory_printf("%s/" NGINX_LOG, h->log_root) : NULL;
 	d->socket = memory_printf("%s/nginx/%s", h->run_dir, instance->socket);
 	return d;
 }
@@ -396,7 +396,8 @@ int nginx_daemon_look(struct nginx_daemon *d, struct err *e)
 {
 	const struct nginx_daemon_config *c = &d->config;
 
-	return d->instance->is_ours ? 0 : host_include_put(c->world, c->host, e);
+	return d->instance->is_ours ? nginx_places_make(c->host, e)
+				    : host_include_put(c->world, c->host, e);
 }
 
 /*

@@ -1,39 +1,10 @@
 /* See nginx_places.h. What is there already with other rights gets ours, but for the admin's own directories. */
 #include "reconcile/services/nginx/nginx_places.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
-
-struct place {
-	const char *path;
-	uid_t uid;
-	gid_t gid;
-	mode_t mode;
-};
-
-static int place_make(const struct place *p, struct err *e)
-{
-	autofd int fd = -1;
-	struct stat st;
-	int r = path_make_dirs(p->path, p->mode, e);
-
-	if (r < 0)
-		return r;
-	fd = path_open_dir(p->path, e);
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0)
-		return err_sys(e, "%s", p->path);
-	if (st.st_uid == p->uid && st.st_gid == p->gid && (st.st_mode & 07777) == p->mode)
-		return 0;
-	if (fchown(fd, p->uid, p->gid) < 0 || fchmod(fd, p->mode) < 0)
-		return err_sys(e, "%s", p->path);
-	return 0;
-}
+#include "reconcile/own_places.h"
 
 /* Workers pass through the parents; only those that are made here get a mode, the admin's stay. */
 static int parents_make(const struct host *h, struct err *e)
@@ -43,7 +14,7 @@ static int parents_make(const struct host *h, struct err *e)
 	if (r >= 0)
 		r = path_make_dirs(h->run_dir, 0755, e);
 	if (r >= 0)
-		r = path_make_dirs(h->log_root, 0755, e);
+		r = own_places_log_root(h, e);
 	return r;
 }
 
@@ -59,7 +30,7 @@ int nginx_places_make(const struct host *h, struct err *e)
 	autofree char *http01 = memory_printf("%s/http01", h->run_dir);
 	autofree char *known = memory_printf("%s/.well-known", http01);
 	autofree char *challenges = memory_printf("%s/acme-challenge", known);
-	const struct place places[] = {
+	const struct own_place places[] = {
 		{ run, 0, 0, 0700 },
 		{ temp, 0, h->web_gid, 0710 },
 		{ http01, 0, h->web_gid, 0710 },
@@ -69,6 +40,8 @@ int nginx_places_make(const struct host *h, struct err *e)
 	int r = parents_make(h, e);
 
 	for (size_t i = 0; r >= 0 && i < ELEMENTS(places); i++)
-		r = place_make(&places[i], e);
+		r = own_place_make(&places[i], e);
+	if (r >= 0)
+		r = own_places_log(h, NGINX_LOG, e);
 	return r < 0 ? r : 0;
 }

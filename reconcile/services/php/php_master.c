@@ -24,6 +24,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
+#include "reconcile/own_places.h"
 #include "reconcile/services/php/php.h"
 #include "renderers/renderers.h"
 
@@ -217,6 +218,8 @@ int master_start(struct php_line *line, uint64_t generation, struct master **ret
 		r = master_spec(s->config.host, id, &a, &spec, e);
 	if (r < 0)
 		return r;
+	(void)own_places_log(s->config.host, strrchr(spec.log_file, '/') + 1,
+			     NULL); /* else it says why */
 	spec.limits = &line->limits;
 	m = master_new(s, line, id);
 	came(m, PHP_STARTING);

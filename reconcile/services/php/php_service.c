@@ -115,7 +115,8 @@ static int open_place(const struct php_service *s, const char *name, int *ret, s
 	int r;
 
 	if (!s->config.dry) {
-		r = path_make_dirs(path, 0755, e);
+		/* Others pass to sockets of their own names, and list nobody's. */
+		r = path_make_dirs(path, 0711, e);
 		if (r < 0)
 			return r;
 	}
