@@ -82,23 +82,28 @@ int own_places_log_root(const struct host *host, struct err *e)
 	return r < 0 ? err_in(e, "%s", host->log_root) : 0;
 }
 
+static bool has_rights(const struct host *host, const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && (st->st_uid == 0 || st->st_uid == host->web_uid) &&
+	       st->st_gid == host->log_gid && (st->st_mode & 07777) == 0640;
+}
+
 int own_places_log(const struct host *host, const char *name, struct err *e)
 {
 	autofd int dir = path_open_dir(host->log_root, e);
 	autofd int fd = -1;
 	struct stat st;
-	uid_t uid;
 
 	if (dir < 0)
 		return dir;
-	fd = path_open(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK, e);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return fd < 0 ? err_in(e, "%s", host->log_root)
-			      : err_sys(e, "%s/%s", host->log_root, name);
-	uid = st.st_uid == host->web_uid ? st.st_uid : 0;
-	if (st.st_uid == uid && st.st_gid == host->log_gid && (st.st_mode & 07777) == 0640)
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && has_rights(host, &st))
 		return 0;
-	if (fchmod(fd, 0600) < 0 || fchown(fd, uid, host->log_gid) < 0 || fchmod(fd, 0640) < 0)
+	fd = path_open(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK, e);
+	if (fd < 0)
+		return err_in(e, "%s", host->log_root);
+	if (fstat(fd, &st) < 0 || fchmod(fd, 0600) < 0 ||
+	    fchown(fd, st.st_uid == host->web_uid ? st.st_uid : 0, host->log_gid) < 0 ||
+	    fchmod(fd, 0640) < 0)
 		return err_sys(e, "%s/%s", host->log_root, name);
 	return 0;
 }
