@@ -20,7 +20,7 @@ WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-proto
 	-Wformat-truncation=0 -Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wimplicit-fallthrough
 HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 # The directory of this architecture's libraries in /usr/lib.
-MULTIARCH = $(shell $(CC) -print-multiarch)
+MULTIARCH = $(or $(shell $(CC) -print-multiarch),$(shell uname -m)-linux-gnu)
 # Expanded at use, not at reading: `make deps` must run before the libraries are there.
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -I$B/gen -DVERSION=\"$(VERSION)\" -DMULTIARCH=\"$(MULTIARCH)\" $(WARNINGS) $(HARDENING) \
 	$(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS) $(SANITIZE)

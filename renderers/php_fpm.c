@@ -204,7 +204,6 @@ static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 	const struct php_settings *php = &p->webspace->php;
 	const char *name = p->webspace->name;
 	struct arena *a = p->arena;
-	const char *basedir = open_basedir(php, p->chroot, a);
 	bool dynamic = php->pm == PM_DYNAMIC;
 	const struct value values[] = {
 		{ "NAME", quote_word, name },
@@ -250,8 +249,7 @@ static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 		{ "POST", quote_word, size(a, php->post_max_size) },
 		{ "UPLOAD", quote_word, size(a, php->upload_max_filesize) },
 		common(p, "DISABLED", php_disabled_functions(php->disable_functions)),
-		{ "OPEN_BASEDIR", quote_ini, basedir },
-		{ "REALPATH_CACHE", quote_number, basedir ? "0" : NULL },
+		{ "OPEN_BASEDIR", quote_ini, open_basedir(php, p->chroot, a) },
 		{ "URL_FOPEN", quote_number, php->allow_url_fopen ? NULL : "0" },
 		{ "GC_LIFETIME", quote_number,
 		  number_unless(a, php->session_gc_maxlifetime, INI_GC_LIFETIME) },

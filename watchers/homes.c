@@ -1,10 +1,10 @@
 /*
- * Watched are only directories that root owns and nobody else can write to: the
- * home root, NAME, NAME/chroot and NAME/chroot/tmp. The attributes of the user's
- * directories come as events of those parents; what a user does inside his own
- * makes no event at all.
+ * Watched are only directories that root owns: the home root, NAME, NAME/chroot
+ * and NAME/chroot/tmp. The attributes of the user's directories come as events of
+ * those parents; what a user does inside his own makes no event at all. To
+ * chroot/tmp he may write, beside what we have in it: that is no hint.
  *
- * But whoever may write to a directory may set its times, and that is an event of
+ * But it is an event. And whoever may write to a directory may set its times, and that is an event of
  * its parent. So each home has a rate: an event and a hint cost time, of which it
  * may owe some seconds. A home that owes more is not watched until it has paid,
  * and is then looked at as a whole. For the same reason lost events lead to a look
@@ -20,6 +20,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "agent/base/own.h"
 #include "watchers/inotify.h"
 
 #define ENTRIES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
@@ -42,6 +43,10 @@ static const struct {
 	{ "/chroot", "tmp" },
 	{ "/chroot/tmp", NULL },
 };
+#define LEVEL_TMP 2
+
+/* What we have in chroot/tmp; all else there is the user's. */
+static const char *const in_tmp[] = { "misc", "upload", "wsdl", "session" };
 
 /* From watch descriptor to home; open addressing, wd 0 is a free place (inotify starts at 1). */
 struct home_watch {
@@ -222,13 +227,30 @@ void homes_forget(struct homes *h, const char *name)
 	h->full = false;
 }
 
-void homes_mark(struct homes *h, struct home *home)
+/* Its events are counted in the end. */
+static void list(struct homes *h, struct home *home)
 {
 	if (home->listed)
 		return;
 	home->listed = true;
 	home->next = h->changed;
 	h->changed = home;
+}
+
+void homes_mark(struct homes *h, struct home *home)
+{
+	home->hinted = true;
+	list(h, home);
+}
+
+static bool is_users_own(unsigned level, const char *name)
+{
+	if (level != LEVEL_TMP || !*name)
+		return false;
+	for (size_t i = 0; i < ELEMENTS(in_tmp); i++)
+		if (strcmp(in_tmp[i], name) == 0)
+			return false;
+	return true;
 }
 
 static void root_event(struct homes *h, uint32_t mask, const char *name)
@@ -261,8 +283,12 @@ void homes_event(struct homes *h, int wd, uint32_t mask, const char *name)
 	struct home *home = w->home;
 	const char *child = levels[w->level].child;
 
-	homes_mark(h, home);
 	home->n_events++;
+	if (is_users_own(w->level, name)) {
+		list(h, home);
+		return;
+	}
+	homes_mark(h, home);
 	if (mask & (IN_DELETE_SELF | IN_MOVE_SELF))
 		home->misplaced = true;
 	if (mask & ENTRIES && child && strcmp(name, child) == 0)
@@ -301,7 +327,7 @@ static bool owes_too_much(struct home *home, uint64_t now)
 {
 	uint64_t debt = home->paid_usec > now ? home->paid_usec - now : 0;
 
-	debt += home->n_events * EVENT_COST_USEC + HINT_COST_USEC;
+	debt += home->n_events * EVENT_COST_USEC + (home->hinted ? HINT_COST_USEC : 0);
 	if (debt > DEBT_CAP_USEC)
 		debt = DEBT_CAP_USEC;
 	home->n_events = 0;
@@ -374,10 +400,11 @@ void homes_tell(struct homes *h, uint64_t now_usec, homes_fn *fn, void *data)
 	/* One at a time: whoever is told may forget any of them. */
 	while (h->changed) {
 		struct home *home = h->changed;
+		bool may = may_hint(h, home, now_usec), hinted = home->hinted;
 
 		h->changed = home->next;
-		home->listed = false;
-		if (!may_hint(h, home, now_usec))
+		home->listed = home->hinted = false;
+		if (!may || !hinted)
 			continue;
 		if (home->misplaced)
 			(void)place(h, home, NULL);

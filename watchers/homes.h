@@ -15,6 +15,7 @@ struct home {
 	bool misplaced;    /* a watched directory came, went or moved */
 	struct home *next; /* in the list of those to tell about */
 	bool listed;
+	bool hinted;          /* … and something of ours may have changed */
 	unsigned n_events;    /* since it was last told about */
 	uint64_t paid_usec;   /* when all that it cost is forgiven */
 	uint64_t unmute_usec; /* it is not watched until then; 0: it is */

@@ -124,6 +124,17 @@ static void what_a_user_does_in_his_own_directories_is_not_heard(void **state)
 	assert_string_equal(heard(), "");
 }
 
+static void what_a_user_keeps_in_tmp_beside_what_is_ours_is_no_hint(void **state)
+{
+	(void)state;
+	close(open("alice/chroot/tmp/x", O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+	assert_int_equal(rename("alice/chroot/tmp/x", "alice/chroot/tmp/y"), 0);
+	unlink("alice/chroot/tmp/y");
+	assert_string_equal(heard(), "");
+	assert_int_equal(rename("alice/chroot/tmp/misc", "alice/chroot/tmp/y"), 0);
+	assert_string_equal(heard(), "alice ");
+}
+
 static void a_home_made_anew_is_followed_by_itself(void **state)
 {
 	(void)state;
@@ -297,6 +308,7 @@ int main(void)
 		with_place(a_changed_mode_of_any_managed_directory_is_heard),
 		with_place(each_name_is_told_once_a_wake_up),
 		with_place(what_a_user_does_in_his_own_directories_is_not_heard),
+		with_place(what_a_user_keeps_in_tmp_beside_what_is_ours_is_no_hint),
 		with_place(a_home_made_anew_is_followed_by_itself),
 		with_place(a_home_moved_away_is_not_taken_for_the_new_one),
 		with_place(a_link_in_place_of_a_directory_is_not_followed),
