@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/buf.h"
+#include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/table.h"
 
 void fill_problem(const struct fill *f, unsigned line, const char *key, const char *format, ...)
 {
@@ -48,6 +51,29 @@ static const char *why_gone(enum option_scope scope, const char *path)
 	return NULL;
 }
 
+/* What there is instead: the keys and groups beside it. */
+static void unknown_at_all(const struct fill *f, const struct setting *s, const char *path)
+{
+	const char *dot = strrchr(path, '.');
+	size_t len = dot ? (size_t)(dot - path) + 1 : 0;
+	struct table beside = { 0 };
+	autobuf struct buf all = { 0 };
+
+	for (size_t i = 0; i < n_options; i++) {
+		const char *rest = options[i].path + len;
+		autofree char *key = NULL;
+
+		if (options[i].scope != f->scope || strncmp(options[i].path, path, len) != 0)
+			continue;
+		key = memory_printf("%.*s", (int)strcspn(rest, "."), rest);
+		(void)table_set(&beside, key, &beside);
+	}
+	(void)table_list(&beside, 40, &all);
+	fill_problem(f, s->line, path, "unknown key; see 'webspaces options': there are %s",
+		     buf_text(&all));
+	table_clear(&beside);
+}
+
 static void unknown(const struct fill *f, const struct setting *s, const char *path)
 {
 	const char *nearest = option_nearest(f->scope, path);
@@ -60,13 +86,18 @@ static void unknown(const struct fill *f, const struct setting *s, const char *p
 			     "a key of webspaces: for all of them it stands in defaults = { … };");
 	else if (f->scope == SCOPE_WEBSPACE && is_known(SCOPE_SITE, path))
 		fill_problem(f, s->line, path, "a key of sites: sites = ( { %s = …; } );", path);
+	else if (f->scope == SCOPE_SITE && is_known(SCOPE_WEBSPACE, path))
+		fill_problem(f, s->line, path,
+			     "a key of the webspace, for all of its sites: %s = …; stands beside "
+			     "sites, not in it",
+			     path);
 	else if (f->scope != SCOPE_HOST && is_known(SCOPE_HOST, path))
 		fill_problem(f, s->line, path, "a key of the host's file");
 	else if (nearest)
 		fill_problem(f, s->line, path, "unknown key; did you mean %s%s?", f->shown,
 			     nearest);
 	else
-		fill_problem(f, s->line, path, "unknown key; see 'webspaces options'");
+		unknown_at_all(f, s, path);
 }
 
 static void fill_one(const struct fill *f, const char *path, const struct setting *s)

@@ -25,6 +25,7 @@
 #include "agent/model/follow.h"
 #include "agent/model/names.h"
 #include "agent/model/rules.h"
+#include "agent/model/syntax.h"
 #include "agent/model/traps.h"
 
 #define SITES_MAX 100
@@ -83,37 +84,36 @@ static unsigned line_within(const char *text, size_t len, unsigned line)
 	return line < last ? line : last;
 }
 
-/* libconfig's words, and what is most often meant by them. */
-static const char *explained(const char *text)
-{
-	if (text && strcmp(text, "syntax error") == 0)
-		return "syntax error here or just before: key = value; with texts in quotes, and "
-		       "a dotted key as groups: a = { b = 1; };";
-	if (text && strcmp(text, "duplicate setting name") == 0)
-		return "duplicate setting name: keys with a common beginning stand in one group: "
-		       "a = { b = 1; c = 2; };";
-	return text ? text : "cannot be parsed";
-}
+static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 static bool parse(const char *file, const char *text, size_t len, struct arena *a,
 		  struct setting *ret, struct problems *p)
 {
+	char *copy;
 	config_t c;
 	bool ok;
 
 	*ret = (struct setting){ .type = SETTING_GROUP };
+	/* Editors of Windows begin a file with one. */
+	if (strncmp(text, byte_order_mark, 3) == 0) {
+		text += 3;
+		len -= 3;
+	}
 	if (!traps_scan(file, text, len, p))
 		return false;
 	if (len == 0)
 		return true;
+	/* A comment on a last line without an end is a syntax error to libconfig. */
+	copy = arena_printf(a, "%s\n", text);
+	if (!syntax_check(file, copy, len + 1, p))
+		return false;
 	config_init(&c);
-	/* A comment on a last line without an end is a syntax error to it. */
-	ok = config_read_string(&c, arena_printf(a, "%s\n", text));
+	ok = config_read_string(&c, copy);
 	if (ok)
 		convert(config_root_setting(&c), ret, a);
 	else
 		problems_add(p, file, line_within(text, len, (unsigned)config_error_line(&c)), "",
-			     "%s", explained(config_error_text(&c)));
+			     "%s", config_error_text(&c) ?: "cannot be parsed");
 	config_destroy(&c);
 	return ok;
 }

@@ -99,7 +99,10 @@ int name_check_webspace(const char *name, struct err *e)
 		return err_set(e, EINVAL,
 			       "a webspace's name has lower-case letters, digits, - and _ only");
 	if (is_reserved(name))
-		return err_set(e, EINVAL, "%s is a name of the system's own", name);
+		return err_set(
+			e, EINVAL,
+			"%s is the name of a system user, one of the system's own: choose another",
+			name);
 	return 0;
 }
 
@@ -130,7 +133,7 @@ static int to_ascii(const char *text, char **ret, struct err *e)
 			       IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
 
 	if (r != IDN2_OK)
-		return err_set(e, EINVAL, "no international host name: %s", idn2_strerror(r));
+		return err_set(e, EINVAL, "not an international host name: %s", idn2_strerror(r));
 	*ret = strdup(ascii);
 	idn2_free(ascii);
 	return *ret ? 0 : err_set(e, ENOMEM, "no memory");
@@ -165,7 +168,7 @@ static int check_labels(const char *name, struct err *e)
 	}
 	/* No top-level domain is a number (RFC 3696 §2), so this is an address or nothing. */
 	if (strspn(label, DIGITS) == strlen(label))
-		return err_set(e, EINVAL, "an address is no host name");
+		return err_set(e, EINVAL, "an IP address is not a host name");
 	return 0;
 }
 

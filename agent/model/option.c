@@ -7,39 +7,27 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/hash.h"
 #include "agent/base/own.h"
-#include "agent/model/manual.h"
+#include "agent/model/mismatch.h"
 #include "agent/model/names.h"
 #include "agent/model/values.h"
 #include "agent/model/webspace.h"
 
 const char *const option_scope_names[SCOPES] = { "host", "webspace", "site" };
 
-static const char *const setting_names[] = {
-	[SETTING_BOOL] = "true or false",
-	[SETTING_NUMBER] = "a number",
-	[SETTING_REAL] = "a number with a point",
-	[SETTING_TEXT] = "a text",
-	[SETTING_LIST] = "a list",
-	[SETTING_GROUP] = "a group",
-};
-
-static int wrong_type(const struct option *o, const struct setting *s, struct err *e)
-{
-	return err_set(e, EINVAL, "expected %s, found %s", o->kind->expects,
-		       setting_names[s->type]);
-}
-
 /* Texts are capped and have no control characters, whatever they are for. */
 static int check_text(const char *text, struct err *e)
 {
 	if (strlen(text) > OPTION_TEXT_MAX)
-		return err_set(e, EINVAL, "longer than %d bytes", OPTION_TEXT_MAX);
+		return err_set(e, EINVAL, "the text is longer than %d bytes", OPTION_TEXT_MAX);
 	for (; *text; text++)
 		if (name_is_control(*text))
-			return err_set(e, EINVAL,
-				       "has a control character (a line break, perhaps)");
+			return err_set(
+				e, EINVAL,
+				"has a control character (a \\n, perhaps): write \\\\ where a "
+				"backslash is meant");
 	return 0;
 }
 
@@ -65,7 +53,7 @@ static int bool_parse(const struct option *o, const struct setting *s, struct ar
 {
 	(void)a;
 	if (s->type != SETTING_BOOL)
-		return wrong_type(o, s, e);
+		return mismatch_type(o, s, e);
 	*(bool *)field = s->number;
 	return 0;
 }
@@ -73,18 +61,6 @@ static int bool_parse(const struct option *o, const struct setting *s, struct ar
 static uint64_t bool_hash(const void *field, uint64_t h)
 {
 	return hash_bytes(h, field, sizeof(bool));
-}
-
-static int in_range(const struct option *o, long long n, struct err *e)
-{
-	if (n >= o->min && n <= o->max && (!o->step || (n - o->min) % o->step == 0))
-		return 0;
-	autobuf struct buf text = { 0 };
-
-	manual_number(o, n, &text);
-	buf_adds(&text, o->step ? " is not one of " : " is not from ");
-	manual_range(o, &text);
-	return err_set(e, EINVAL, "%s", buf_text(&text));
 }
 
 /* The field is an unsigned or an int: 32 bits either way. */
@@ -95,8 +71,8 @@ static int number_parse(const struct option *o, const struct setting *s, struct 
 
 	(void)a;
 	if (s->type != SETTING_NUMBER)
-		return wrong_type(o, s, e);
-	r = in_range(o, s->number, e);
+		return mismatch_type(o, s, e);
+	r = mismatch_range(o, s, s->number, e);
 	if (r == 0)
 		*(uint32_t *)field = (uint32_t)s->number;
 	return r;
@@ -111,8 +87,8 @@ static int duration_parse(const struct option *o, const struct setting *s, struc
 	(void)a;
 	if (s->type != SETTING_NUMBER &&
 	    (s->type != SETTING_TEXT || value_duration(s->text, &n) < 0))
-		return wrong_type(o, s, e);
-	r = in_range(o, n, e);
+		return mismatch_type(o, s, e);
+	r = mismatch_range(o, s, n, e);
 	if (r == 0)
 		*(uint32_t *)field = (uint32_t)n;
 	return r;
@@ -131,8 +107,8 @@ static int size_parse(const struct option *o, const struct setting *s, struct ar
 
 	(void)a;
 	if (s->type != SETTING_NUMBER && (s->type != SETTING_TEXT || value_size(s->text, &n) < 0))
-		return wrong_type(o, s, e);
-	r = in_range(o, n, e);
+		return mismatch_type(o, s, e);
+	r = mismatch_range(o, s, n, e);
 	if (r == 0)
 		*(uint64_t *)field = (uint64_t)n;
 	return r;
@@ -146,31 +122,27 @@ static uint64_t size_hash(const void *field, uint64_t h)
 static int word_parse(const struct option *o, const struct setting *s, struct arena *a, void *field,
 		      struct err *e)
 {
-	autoarena struct arena temporary = { 0 };
-	const char *all = "";
 	int r;
 
 	(void)a;
 	if (s->type != SETTING_TEXT)
-		return wrong_type(o, s, e);
+		return mismatch_type(o, s, e);
 	r = check_text(s->text, e);
 	if (r < 0)
 		return r;
-	for (uint32_t i = 0; o->words[i]; i++) {
+	for (uint32_t i = 0; o->words[i]; i++)
 		if (strcmp(o->words[i], s->text) == 0) {
 			*(uint32_t *)field = i;
 			return 0;
 		}
-		all = arena_printf(&temporary, "%s%s%s", all, i ? ", " : "", o->words[i]);
-	}
-	return err_set(e, EINVAL, "\"%.40s\" is not one of %s", s->text, all);
+	return mismatch_word(o, s->text, e);
 }
 
 static int text_parse(const struct option *o, const struct setting *s, struct arena *a, void *field,
 		      struct err *e)
 {
 	if (s->type != SETTING_TEXT)
-		return wrong_type(o, s, e);
+		return mismatch_type(o, s, e);
 	return keep_text(o, s, a, field, e);
 }
 
@@ -184,13 +156,13 @@ static uint64_t text_hash(const void *field, uint64_t h)
 static int check_list(const struct option *o, const struct setting *s, struct err *e)
 {
 	if (s->type != SETTING_LIST)
-		return wrong_type(o, s, e);
+		return mismatch_type(o, s, e);
 	if (s->count > OPTION_LIST_MAX)
-		return err_set(e, EINVAL, "more than %d elements", OPTION_LIST_MAX);
+		return err_set(e, EINVAL, "the list has more than %d elements", OPTION_LIST_MAX);
 	for (size_t i = 0; i < s->count; i++)
 		if (s->items[i].type != SETTING_TEXT)
 			return err_set(e, EINVAL, "element %zu: expected a text, found %s", i + 1,
-				       setting_names[s->items[i].type]);
+				       mismatch_found(&s->items[i]));
 	return 0;
 }
 
@@ -294,7 +266,7 @@ static int pair_add(struct pairs *p, const char *key, const struct setting *s, s
 		value = arena_dup(p->arena, value);
 
 	if (p->count == OPTION_PAIRS_MAX)
-		return err_set(e, EINVAL, "more than %d pairs", OPTION_PAIRS_MAX);
+		return err_set(e, EINVAL, "the group has more than %d pairs", OPTION_PAIRS_MAX);
 	r = check_text(value, e);
 	if (r < 0)
 		return err_in(e, "%.64s", key);
@@ -331,7 +303,7 @@ static int pairs_parse(const struct option *o, const struct setting *s, struct a
 	struct text_pair *items;
 
 	if (s->type != SETTING_GROUP)
-		return wrong_type(o, s, e);
+		return mismatch_type(o, s, e);
 	pairs_walk(&p, "", s);
 	if (p.faults.len) {
 		(void)err_set(e, EINVAL, "%s", buf_text(&p.faults));

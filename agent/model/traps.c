@@ -4,13 +4,16 @@
  *   - makes 705032704 of 5000000000 and 755 of 0755,
  *   - drops the rest of a file after an unterminated comment or a NUL,
  *   - takes line breaks inside strings (which would end up in other programs' files),
- *   - compares each key with all of its group, and recurses with the depth.
+ *   - compares each key with all of its group, and recurses with the depth,
+ *   - cuts a text at \x00.
  * So the text is read here first, by the same few lexical rules: "strings" with
- * \" and \\, comments # // and slash-star, names, numbers.
+ * \" and \\, comments # // and slash-star, names, numbers. syntax.c then reads
+ * what they make together.
  */
 #include "agent/model/traps.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +47,57 @@ static void stop(struct scan *s, unsigned line, const char *what)
 	s->at = s->end;
 }
 
+/* characters beyond ASCII -------------------------------------------------- */
+
+/* The length of the character in UTF-8 (RFC 3629), and which; 0: it is none. */
+static size_t utf8_read(const char *at, const char *end, unsigned *ret)
+{
+	static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	unsigned char c = (unsigned char)*at;
+	size_t n = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+
+	*ret = n == 1 ? c : c & (0x7Fu >> n);
+	if ((c >= 0x80 && c < 0xC2) || c > 0xF4 || (size_t)(end - at) < n)
+		return 0;
+	for (size_t i = 1; i < n; i++) {
+		if ((at[i] & 0xC0) != 0x80)
+			return 0;
+		*ret = *ret << 6 | (at[i] & 0x3F);
+	}
+	return *ret < least[n] || (*ret >= 0xD800 && *ret < 0xE000) || *ret > 0x10FFFF ? 0 : n;
+}
+
+static const char not_utf8[] = "a byte that is not UTF-8: save the file in UTF-8";
+
+/* What such a character was meant to be, where it stands outside of texts and comments. */
+static const char *meant_by(unsigned c)
+{
+	if (c == 0xA0 || (c >= 0x2000 && c <= 0x200B) || c == 0x202F || c == 0x2060 ||
+	    c == 0x3000 || c == 0xFEFF)
+		return "a space that is not a plain one: write plain spaces";
+	if ((c >= 0x2018 && c <= 0x201F) || c == 0xAB || c == 0xBB || c == 0x2039 || c == 0x203A)
+		return "a typographic quote: write plain double quotes, \"like this\"";
+	if (c >= 0x2010 && c <= 0x2015)
+		return "a typographic dash: write a plain -";
+	return "a character outside of quotes that no key can have: keys have a to z, digits, - "
+	       "and _, and texts stand in double quotes";
+}
+
+static void scan_foreign(struct scan *s)
+{
+	unsigned c;
+	size_t n = utf8_read(s->at, s->end, &c);
+	char text[200];
+
+	if (n == 0) {
+		stop(s, s->line, not_utf8);
+		return;
+	}
+	(void)snprintf(text, sizeof text, "found \"%.*s\" (U+%04X), %s", (int)n, s->at, c,
+		       meant_by(c));
+	stop(s, s->line, text);
+}
+
 static bool is_bad_byte(const struct scan *s)
 {
 	char c = *s->at;
@@ -61,7 +115,14 @@ static void scan_bytes(struct scan *s)
 		if (*s->at == '\n')
 			s->line++;
 		if (is_bad_byte(s)) {
-			stop(s, s->line, "has a control character");
+			char text[100];
+
+			(void)snprintf(
+				text, sizeof text,
+				"has a control character (byte 0x%02x): remove it, or save the "
+				"file as plain text in UTF-8",
+				(unsigned char)*s->at);
+			stop(s, s->line, text);
 			return;
 		}
 	}
@@ -85,28 +146,48 @@ static void skip_comment(struct scan *s)
 		if (*s->at == '\n')
 			s->line++;
 	}
-	stop(s, begin, "the comment that begins here has no end");
+	stop(s, begin, "the comment that begins here has no end: a */ is missing");
+}
+
+/* What is wrong with the character at hand of a text, or NULL; *ret_len: how long it is. */
+static const char *text_fault(const struct scan *s, size_t *ret_len)
+{
+	unsigned c;
+
+	*ret_len = utf8_read(s->at, s->end, &c);
+	if (*ret_len == 0)
+		return not_utf8;
+	if (c == '\n' || c == '\r')
+		return "a text ends on its line: is a \" missing?";
+	if (c == '\t' || (c >= 0x80 && c < 0xA0))
+		return "a text has a control character: remove it";
+	if (c != '\\' || s->at + 1 == s->end)
+		return NULL;
+	if (s->at[1] == '"' || s->at[1] == '\\')
+		*ret_len = 2;
+	if (s->at[1] == 'x' && strncmp(s->at + 2, "00", 2) == 0)
+		return "a text has \\x00, a control character that would end it: remove it";
+	return NULL;
 }
 
 static void skip_string(struct scan *s)
 {
 	unsigned begin = s->line;
+	size_t len;
 
-	for (s->at++; s->at < s->end; s->at++) {
+	for (s->at++; s->at < s->end; s->at += len) {
+		const char *fault = text_fault(s, &len);
+
+		if (fault) {
+			stop(s, begin, fault);
+			return;
+		}
 		if (*s->at == '"') {
 			s->at++;
 			return;
 		}
-		if (*s->at == '\n' || *s->at == '\t' || *s->at == '\r') {
-			stop(s, begin,
-			     *s->at == '\n' ? "a text ends on its line: is a \" missing?"
-					    : "a text has a control character");
-			return;
-		}
-		if (*s->at == '\\' && s->at + 1 < s->end && (s->at[1] == '"' || s->at[1] == '\\'))
-			s->at++;
 	}
-	stop(s, begin, "the text that begins here has no end");
+	stop(s, begin, "the text that begins here has no end: a \" is missing");
 }
 
 /* libconfig has 32 bits for a number, 64 with an L behind it. */
@@ -124,7 +205,7 @@ static const char *number_fault(const char *digits, size_t len)
 		return "a number with a 0 before it is not octal here: write modes as texts, "
 		       "\"0755\"";
 	if (n > 17)
-		return "the number is too large";
+		return "the number is too large: write a size as a text like \"5G\"";
 	if (!wide && strtoull(digits, NULL, 0) > INT32_MAX)
 		return "the number is too large: write a size as a text like \"5G\", or L behind "
 		       "the number";
@@ -141,7 +222,7 @@ static void scan_number(struct scan *s)
 		len++;
 	s->at += len;
 	if (len >= sizeof(copy)) {
-		trap(s, s->line, "the number is too large");
+		trap(s, s->line, "the number is too large: write a size as a text like \"5G\"");
 		return;
 	}
 	memcpy(copy, begin, len);
@@ -156,13 +237,14 @@ static void scan_punctuation(struct scan *s)
 	char c = *s->at++;
 
 	if (c == '@')
-		stop(s, s->line, "@include is not taken: a file stands for itself");
+		stop(s, s->line,
+		     "@include is not allowed: write the settings into the file itself");
 	else if (strchr("({[", c) && ++s->depth > DEPTH_MAX)
-		stop(s, s->line, "groups and lists are too deep");
+		stop(s, s->line, "groups and lists are nested too deep (more than 12)");
 	else if (strchr(")}]", c) && s->depth > 0)
 		s->depth--;
 	else if (strchr("=:,", c) && ++s->settings > SETTINGS_MAX)
-		stop(s, s->line, "the file has too many settings");
+		stop(s, s->line, "the file has too many settings (more than 2000)");
 }
 
 static void scan_token(struct scan *s)
@@ -184,6 +266,8 @@ static void scan_token(struct scan *s)
 		s->line++, s->at++;
 	else if (strchr("({[)}]=:,@", c))
 		scan_punctuation(s);
+	else if ((unsigned char)c >= 0x80)
+		scan_foreign(s);
 	else
 		s->at++;
 }

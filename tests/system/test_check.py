@@ -40,6 +40,23 @@ CASES = [
     ('state = "enabled";\nstate = "disabled";', 2, "dup"),
     ('state = \'enabled\';', 1, ""),
     ("\xff\xfe = 1;", 1, ""),
+    # what libconfig joins, cuts or calls a syntax error: said with its line, and with what to write
+    ('hosts = ["web1"\n "web2"];', 2, "comma"),
+    ('state = "ena" "bled";', 1, "follows another text"),
+    ('state = "enabled\\x00x";', 1, "\\x00"),
+    ("state = “enabled”;", 1, "plain double quotes"),
+    ('state =\u00a0"enabled";', 1, "plain spaces"),
+    ('state = "\x80";', 1, "control character"),
+    ("state = enabled;", 1, '"enabled"'),
+    ("php = {\n enabled = yes;\n};", 2, "write true"),
+    ('php.memory_limit = "64M";', 1, "php = { memory_limit"),
+    ("php = { memory_limit = 128M; };", 1, '"128M"'),
+    ("php = { memory_limit = 128; };", 1, '"128M"'),
+    ('php = { memory_limit = "128MB"; };', 1, "not a size"),
+    ("php = { pm = \"dynamic\";\n\n", 1, "no end"),
+    ('state = "enabled";\nbinds = [ "/srv";\n', 2, "comma or the ]"),
+    (SITE % 'php = { version = "8.2"; };', 1, "of the webspace"),
+    ("state := 1;", 1, ":="),
     # keys
     ("nothing = 1;", 1, "nothing"),
     ('stat = "enabled";', 1, "state"),
@@ -114,6 +131,12 @@ CASES = [
 # These are well-formed: whatever looks odd in them is allowed.
 RIGHT = [
     "",
+    '\ufeffstate = "enabled";',  # a byte order mark
+    'state = "enabled";\r\nphp = { };\r\n',
+    'hosts = ["*", "web1",];',  # libconfig 1.7 takes it, 1.5 does not
+    'sites = ( { names = ["a.test",]; }, );',
+    'state = "enabled" php = { pm = "static" }',
+    'php = { memory_limit = 0x8000000; };',
     "\n\n",
     "# only a comment",
     'state = "enabled"; // no line end',
