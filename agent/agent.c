@@ -106,7 +106,7 @@ static void set_problem(struct agent *a, const char *text)
  */
 static void plan_next_look(struct agent *a)
 {
-	time_t next = a->problem ? 0 : catalog_next_look(a->catalog), now = clock_wall();
+	time_t next = a->problem ? 0 : catalog_next_look(a->catalog), now = clock_steady();
 	uint64_t seconds = next > now ? (uint64_t)(next - now) : 0;
 
 	if (a->look_again)
@@ -120,8 +120,8 @@ void agent_read_file(struct agent *a, const char *name)
 	int r;
 
 	catalog_generation(a->catalog, generation_last(a->config.host));
-	r = name ? catalog_look(a->catalog, name, clock_wall(), agent_entry_changed, a, &e)
-		 : catalog_look_all(a->catalog, clock_wall(), agent_entry_changed, a, &e);
+	r = name ? catalog_look(a->catalog, name, clock_steady(), agent_entry_changed, a, &e)
+		 : catalog_look_all(a->catalog, clock_steady(), agent_entry_changed, a, &e);
 
 	set_problem(a, r < 0 ? e.text : NULL);
 	/* What a webspace left behind is known only where all files were seen. */

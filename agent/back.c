@@ -37,7 +37,7 @@ static bool go_back(struct catalog *c, const char *word, struct buf *ret)
 		buf_printf(ret, "'%s' is not the number of a generation", word);
 		return false;
 	}
-	r = catalog_roll_back(c, &generation, clock_wall(), &e);
+	r = catalog_roll_back(c, &generation, clock_steady(), &e);
 	if (r < 0)
 		buf_adds(ret, e.text);
 	else if (r == 0)
@@ -53,7 +53,7 @@ bool back_answer(struct catalog *c, const char *verb, const char *word, struct b
 {
 	if (strcmp(verb, "rollback") == 0)
 		return go_back(c, word, ret_message);
-	buf_adds(ret_message, catalog_release(c, clock_wall())
+	buf_adds(ret_message, catalog_release(c, clock_steady())
 				      ? "what the files say is in force again"
 				      : "nothing was held: what the files say is in force");
 	return true;

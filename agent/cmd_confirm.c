@@ -20,7 +20,7 @@ static int approve(const struct host *host, size_t *ret_accounts, struct err *e)
 	struct loss *loss = NULL;
 
 	if (r >= 0)
-		r = catalog_look_all(c, clock_wall(), NULL, NULL, e);
+		r = catalog_look_all(c, clock_steady(), NULL, NULL, e);
 	if (r >= 0)
 		r = catalog_approve(c, e);
 	catalog_close(c);

@@ -136,7 +136,7 @@ static int examine(struct patient *p, bool as_json, bool *ret_well, struct err *
 	if (r == 0)
 		r = accounts_refresh(w.accounts, e);
 	if (r == 0) {
-		(void)catalog_look_all(p->catalog, clock_wall(), NULL, NULL, NULL);
+		(void)catalog_look_all(p->catalog, clock_steady(), NULL, NULL, NULL);
 		p->entry = catalog_get(p->catalog, p->name);
 		p->webspace = p->entry ? p->entry->webspace : NULL;
 		p->door = ask_agent(p->host);

@@ -237,7 +237,7 @@ static int work_alone(struct mounts_work *m, const struct host *host, struct err
 	int r = m->action && lock < 0 ? lock : catalog_open(host, false, &m->catalog, e);
 
 	if (r == 0)
-		r = catalog_look_all(m->catalog, clock_wall(), NULL, NULL, e);
+		r = catalog_look_all(m->catalog, clock_steady(), NULL, NULL, e);
 	if (r == 0)
 		r = work(m, host, e);
 	catalog_close(m->catalog);

@@ -57,7 +57,7 @@ static int render_name(const struct host *host, const char *name, const char *wh
 	int code = catalog_open(host, false, &catalog, e);
 
 	if (code == 0)
-		code = catalog_look_all(catalog, clock_wall(), NULL, NULL, e);
+		code = catalog_look_all(catalog, clock_steady(), NULL, NULL, e);
 	if (code == 0)
 		code = find(catalog, name, &webspace, e);
 	if (code == 0)

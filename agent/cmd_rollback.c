@@ -102,7 +102,7 @@ static int list(const struct host *host, bool as_json)
 
 static int look(struct catalog *c, struct err *e)
 {
-	return catalog_look_all(c, clock_wall(), NULL, NULL, e);
+	return catalog_look_all(c, clock_steady(), NULL, NULL, e);
 }
 
 /* The next agent, or apply, begins with it. */

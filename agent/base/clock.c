@@ -9,6 +9,11 @@ uint64_t clock_usec(void)
 	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
 }
 
+time_t clock_steady(void)
+{
+	return (time_t)(clock_usec() / USEC_PER_SEC) + 1;
+}
+
 time_t clock_wall(void)
 {
 	return time(NULL);

@@ -10,7 +10,9 @@
 
 /* CLOCK_MONOTONIC, which does not jump. */
 uint64_t clock_usec(void);
-/* Wall time, seconds since 1970. */
+/* Seconds of the same clock, at least 1: what all processes agree on until the next boot. */
+time_t clock_steady(void);
+/* Wall time, seconds since 1970, which may jump by years. */
 time_t clock_wall(void);
 /* RFC 3339, UTC: "2026-11-21T10:15:00Z". ret has room for 21 bytes. */
 void clock_rfc3339(time_t t, char ret[static 21]);

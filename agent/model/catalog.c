@@ -165,7 +165,7 @@ static void settle_removals(struct catalog *c, int dir, time_t now)
 	table_each (&c->absent, te) {
 		struct item *it = te->value;
 
-		if (now < it->entry.absent_since) { /* the clock was set back */
+		if (now < it->entry.absent_since) { /* since before the boot */
 			it->entry.absent_since = now;
 			c->absence_changed = true;
 		}

@@ -33,7 +33,7 @@ struct entry {
 	bool rolled_back;    /* in force is what its file said earlier (catalog_roll_back) */
 	bool from_good;      /* in force is the last known good text, not the file */
 	bool elsewhere; /* `hosts` places it on other hosts: treated as absent, and not told if it never was here */
-	time_t absent_since; /* wall time of the first look that missed the file; 0: it is there */
+	time_t absent_since; /* clock_steady() of the first look that missed the file; 0: it is there */
 	bool held;           /* its removal waits for `webspaces confirm` */
 	bool going;          /* to be taken out of service now */
 	/* What this look has found; until the last call of its catalog_changed_fn has returned. */
@@ -55,7 +55,7 @@ void catalog_close(struct catalog *c);
  */
 typedef void catalog_changed_fn(struct entry *entry, void *data);
 
-/* Looks at one file again (and at those whose names conflict with it). now: wall time. */
+/* Looks at one file again (and at those whose names conflict with it). now: clock_steady(). */
 int catalog_look(struct catalog *c, const char *name, time_t now, catalog_changed_fn *fn,
 		 void *data, struct err *e);
 /* Looks at every file, by stat alone where nothing changed. An unreadable directory is an error and changes nothing. */
@@ -66,7 +66,7 @@ int catalog_look_all(struct catalog *c, time_t now, catalog_changed_fn *fn, void
 size_t catalog_confirm(struct catalog *c, catalog_changed_fn *fn, void *data);
 /* … at the next look of whoever opens the catalog next. Returns how many. */
 int catalog_approve(struct catalog *c, struct err *e);
-/* When a removal in its grace time wants the next look, wall time; 0: none. */
+/* When a removal in its grace time wants the next look, of clock_steady(); 0: none. */
 time_t catalog_next_look(const struct catalog *c);
 
 /*

@@ -15,7 +15,7 @@ enum removal {
 };
 
 struct removal_view {
-	time_t now, absent_since;
+	time_t now, absent_since; /* of clock_steady(): no jump of the wall clock ends a grace */
 	unsigned grace_s;
 	bool directory_ok; /* it could be read just now */
 	bool held; /* already: only its file or a person ends that, not that others come back */

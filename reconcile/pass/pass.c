@@ -80,7 +80,7 @@ void pass_report(struct reconcile *r, const struct report *report)
 void pass_tell_failure(struct progress *p, const char *resource, const char *text)
 {
 	uint64_t hash = progress_hash(progress_hash(0, resource), text);
-	time_t now = clock_wall();
+	time_t now = clock_steady();
 
 	if (p->told && p->told_hash == hash && now - p->told < TELL_AGAIN_S)
 		return;

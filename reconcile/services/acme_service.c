@@ -33,7 +33,7 @@ static void changed(const char *webspace, void *data)
 /* The same problem once a day. */
 static bool was_told(struct acme_service *s, const char *text)
 {
-	time_t *at = table_get(&s->told, text), now = clock_wall();
+	time_t *at = table_get(&s->told, text), now = clock_steady();
 	bool recently = at && now - *at < TELL_AGAIN_S;
 	struct table_entry *it;
 
