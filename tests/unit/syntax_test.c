@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/own.h"
 #include "tests/unit/cmocka_all.h"
 
@@ -122,21 +123,21 @@ static void whatever_is_taken_libconfig_takes_too(void **state)
 	(void)state;
 	srandom(4711);
 	for (unsigned round = 0; round < 200000; round++) {
-		char text[200] = "a = ", copy[200];
+		autobuf struct buf text = { 0 };
+		autofree char *copy = NULL;
 		struct problems p = { 0 };
 		config_t c;
 
-		for (long n = random() % 9; n >= 0; n--) {
-			strcat(text, tokens[(size_t)random() % ELEMENTS(tokens)]);
-			strcat(text, " ");
-		}
-		strcat(text, "\n");
-		memcpy(copy, text, sizeof copy);
+		buf_adds(&text, "a = ");
+		for (long n = random() % 9; n >= 0; n--)
+			buf_printf(&text, "%s ", tokens[(size_t)random() % ELEMENTS(tokens)]);
+		buf_adds(&text, "\n");
+		copy = strdup(buf_text(&text));
 		if (syntax_check("f", copy, strlen(copy), &p)) {
 			taken++;
 			config_init(&c);
 			if (!config_read_string(&c, copy))
-				fail_msg("%s: %s", text, config_error_text(&c));
+				fail_msg("%s: %s", buf_text(&text), config_error_text(&c));
 			config_destroy(&c);
 		}
 		problems_clear(&p);
