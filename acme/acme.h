@@ -63,11 +63,11 @@ int store_read(struct store *s, const char *webspace, const char *site, const ch
 
 /*
  * Where the live certificate of a site lies, below state_dir/certs: "alice/alice.example.org/1". It
- * changes when the key does, never with a renewal. -ENOENT: none.
+ * changes when the key does, and an internal one's with its names, never with a renewal. -ENOENT: none.
  */
 int store_current(struct store *s, const char *webspace, const char *site, char ret[static 600]);
 
-/* Issues from the internal CA and installs; keeps the key if there is a good one. */
+/* Issues from the internal CA and installs; a renewal for the same names keeps the key. */
 int store_issue_internal(struct store *s, const char *webspace, const char *site,
 			 const char *const *names, size_t n_names, time_t now, struct err *e);
 /*

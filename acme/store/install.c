@@ -166,19 +166,23 @@ static bool key_is_in_order(const struct store *s, const struct place *p, unsign
 	       !store_key_is_odd(s, &st);
 }
 
-/* The live key, if it is one that we made, is in order, and goes with a certificate of ours or with none. */
-static bool key_is_good(struct store *s, const struct place *p, unsigned generation,
-			const struct pair *live)
+/*
+ * May the live certificate be renewed: is its key one that we made, in order, and has it these names?
+ * With other names it is another generation: until nginx has changed over it answers for the old
+ * ones, of which one may be about to become another webspace's.
+ */
+static bool is_renewable(struct store *s, const struct place *p, unsigned generation,
+			 const struct pair *live, const char *const *names, size_t n_names)
 {
 	struct certificate c;
 
 	if (!key_is_in_order(s, p, generation))
 		return false;
 	if (chain_read((struct pem){ buf_text(&live->chain), live->chain.len },
-		       (struct pem){ buf_text(&live->key), live->key.len }, NULL, 0, s->authority,
-		       &c, NULL, NULL) < 0)
+		       (struct pem){ buf_text(&live->key), live->key.len }, names, n_names,
+		       s->authority, &c, NULL, NULL) < 0)
 		return false;
-	return c.key_matches && c.internal;
+	return c.key_matches && c.internal && c.exact;
 }
 
 static int issue(struct store *s, const struct key *k, const char *const *names, size_t n_names,
@@ -236,7 +240,7 @@ int store_issue_internal(struct store *s, const char *webspace, const char *site
 
 	if (generation)
 		store_load(s, &p, generation, &live);
-	if (key_is_good(s, &p, generation, &live))
+	if (is_renewable(s, &p, generation, &live, names, n_names))
 		r = renew(s, &p, generation, &live, names, n_names, now, e);
 	else
 		r = issue_anew(s, &p, names, n_names, now, e);
