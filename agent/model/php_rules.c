@@ -1,6 +1,7 @@
 /* Cross-checks of a webspace's PHP: what php-fpm would refuse, or what could not hold. */
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "agent/base/own.h"
 #include "agent/model/fill.h"
@@ -155,6 +156,16 @@ static void check_socket(const struct rules *r, const struct host *h, const stru
 			    "the path of its PHP socket is too long: shorten run_dir of the host");
 }
 
+/* [global] is the section of the master itself. */
+static void check_name(const struct rules *r, const struct webspace *w)
+{
+	if (w->php.enabled && strcasecmp(w->name, "global") == 0)
+		rule_broken(r, "",
+			    "php-fpm cannot have a pool of the name \"global\": rename the file, "
+			    "or set "
+			    "php.enabled = false");
+}
+
 void rules_php(const struct rules *r, const struct host *h, const struct webspace *w)
 {
 	const struct php_settings *php = &w->php;
@@ -165,5 +176,6 @@ void rules_php(const struct rules *r, const struct host *h, const struct webspac
 	check_paths(r, php);
 	check_master(r, w);
 	check_limits(r, w);
+	check_name(r, w);
 	check_socket(r, h, w);
 }

@@ -235,15 +235,22 @@ static bool is_named_before(const struct webspace *w, size_t site, size_t name)
 
 static void check_names(const struct rules *r, const struct webspace *w)
 {
-	for (size_t i = 0; i < w->n_sites; i++)
-		for (size_t j = 0; j < w->sites[i].names.count; j++) {
-			char key[64];
+	for (size_t i = 0; i < w->n_sites; i++) {
+		char key[64];
 
+		snprintf(key, sizeof(key), "sites[%zu].names", i);
+		if (w->sites[i].names.items && w->sites[i].names.count == 0)
+			rule_broken(
+				r, key,
+				"a site needs a name: give one, or leave the key out, which means "
+				"NAME.base_domain");
+		for (size_t j = 0; j < w->sites[i].names.count; j++) {
 			if (!is_named_before(w, i, j))
 				continue;
 			snprintf(key, sizeof(key), "sites[%zu].names[%zu]", i, j);
 			rule_broken(r, key, "%s is named twice", w->sites[i].names.items[j]);
 		}
+	}
 }
 
 /* binds ---------------------------------------------------------------- */

@@ -101,11 +101,27 @@ int value_word(struct arena *a, const char *text, const char **ret, struct err *
 	return only(text, WORD) ? 0 : err_set(e, EINVAL, "letters, digits, - and _ only");
 }
 
+/* Without its end a [ is one itself to fnmatch(3), and no host is called so. */
+static bool has_pairs_of_brackets(const char *text)
+{
+	while ((text = strpbrk(text, "[]"))) {
+		if (*text++ == ']')
+			return false;
+		text += *text == '!';
+		text += *text == ']';
+		text = strchr(text, ']');
+		if (!text)
+			return false;
+		text++;
+	}
+	return true;
+}
+
 int value_glob(struct arena *a, const char *text, const char **ret, struct err *e)
 {
 	(void)a;
 	*ret = text;
-	if (!*text || !only(text, WORD ".*?[]!"))
+	if (!*text || !only(text, WORD ".*?[]!") || !has_pairs_of_brackets(text))
 		return err_set(e, EINVAL, "not a host's name or a pattern like \"web*\"");
 	return 0;
 }

@@ -47,7 +47,7 @@ SETTINGS = {
     "session.sid_length": (22, 256, 21, 257, "x"), "zend.assertions": (1, -1), "opcache.enable": (False,), "error_log": ("/log/x", "syslog", ""),
     "arg_separator.output": ("&amp;", ";"), "serialize_precision": (-1, 100), "short_open_tag": (True, False), "xdebug.mode": ("off",),
 }  # fmt: skip
-VARIABLES = ("APP_ENV", "A", "lower", "_", "USER", "HOME", "PATH", "TMPDIR", "TZ", "LANG", "HTTP_PROXY", "DOCUMENT_ROOT", "LD_PRELOAD", "1A", "SCRIPT_NAME")
+VARIABLES = ("APP_ENV", "A", "lower", "USER", "HOME", "PATH", "TMPDIR", "TZ", "LANG", "HTTP_PROXY", "DOCUMENT_ROOT", "LD_PRELOAD", "SCRIPT_NAME")
 
 # Pairs and more that nginx, php-fpm or PHP check against each other: made together now and then.
 TOGETHER = (
@@ -140,7 +140,7 @@ class Maker:
         return keys, sites
 
     def names(self, name, number):
-        label = f"s{number}-{name}"
+        label = f"s{number}-{name[:5]}"
         plain = f"{label}.test"
         return self.random.choice(
             [

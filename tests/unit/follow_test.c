@@ -204,6 +204,9 @@ static void two_of_one_file_that_do_not_fit_are_refused_where_they_stand(void **
 	fails("php = { request_terminate_timeout = 10;\n user_values = { max_execution_time = 11; "
 	      "}; };",
 	      "a:1: php.request_terminate_timeout: 10s, but max_execution_time");
+	fails("hosts = [\"[a\"];", "not a host's name");
+	fails("hosts = [\"a]\"];", "not a host's name");
+	webspace_free(loads("hosts = [\"web[0-9]\", \"[!]]\", \"[]x]\"];"));
 	fails("php = { status_path = \"/index.php\"; };", "a script may have this name");
 	fails("php = { ping_path = \"/a.phtml\"; limit_extensions = [\".phtml\"]; };",
 	      "a script may have this name");

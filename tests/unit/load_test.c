@@ -136,9 +136,8 @@ static void without_any_name_there_is_no_site_but_php(void **state)
 	w = loads("sites = ();");
 	assert_int_equal(w->n_sites, 0);
 	webspace_free(w);
-	w = loads("sites = ( { names = []; }, { names = [\"x.org\"]; } );");
-	assert_int_equal(w->n_sites, 1);
-	webspace_free(w);
+	fails("sites = ( { names = []; }, { names = [\"x.org\"]; } );",
+	      "sites[0].names: a site needs a name");
 }
 
 static void what_libconfig_would_let_pass_is_a_problem(void **state)
