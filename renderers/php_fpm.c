@@ -199,6 +199,17 @@ static struct value common(const struct pool *p, const char *name, const char *t
 	return shared(p, name, text ? php_variable_for(text, p->arena) : NULL, text);
 }
 
+/* A variable that a file gives itself; of two, php-fpm would take the first. */
+static struct value unless_given(const struct pool *p, const char *variable, struct value ours)
+{
+	const struct pair_list *env = &p->webspace->php.env;
+
+	for (size_t i = 0; i < env->count; i++)
+		if (strcmp(env->items[i].key, variable) == 0)
+			ours.text = NULL;
+	return ours;
+}
+
 static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 {
 	const struct php_settings *php = &p->webspace->php;
@@ -207,7 +218,7 @@ static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 	bool dynamic = php->pm == PM_DYNAMIC;
 	const struct value values[] = {
 		{ "NAME", quote_word, name },
-		shared(p, "USER", "$pool", name),
+		unless_given(p, "USER", shared(p, "USER", "$pool", name)),
 		{ "UID", quote_number, number(a, p->facts->uid) },
 		{ "GID", quote_number, number(a, p->facts->gid) },
 		shared(p, "LISTEN", "${R}",
@@ -241,10 +252,14 @@ static int render_pool(const struct pool *p, struct buf *ret, struct err *e)
 		{ "FILES", quote_number, number_unless(a, php->rlimit_files, 0) },
 		{ "PRIORITY", quote_number,
 		  php->process_priority ? arena_printf(a, "%d", php->process_priority) : NULL },
-		common(p, "PATH", php_path()),
-		{ "HOME", quote_ini, php->chroot ? "/data" : p->home },
-		{ "TMP", quote_ini,
-		  php->chroot ? "/tmp/misc" : arena_printf(a, "%s/tmp/misc", p->chroot) },
+		unless_given(p, "PATH", common(p, "PATH", php_path())),
+		unless_given(p, "HOME",
+			     (struct value){ "HOME", quote_ini, php->chroot ? "/data" : p->home }),
+		unless_given(p, "TMPDIR",
+			     (struct value){ "TMP", quote_ini,
+					     php->chroot
+						     ? "/tmp/misc"
+						     : arena_printf(a, "%s/tmp/misc", p->chroot) }),
 		{ "MEMORY", quote_word, size(a, php->memory_limit) },
 		{ "POST", quote_word, size(a, php->post_max_size) },
 		{ "UPLOAD", quote_word, size(a, php->upload_max_filesize) },

@@ -280,6 +280,10 @@ static const char *bind_fault(const struct host *h, const struct webspace *w, si
 	for (size_t j = 0; j < i; j++)
 		if (strcmp(target, w->binds[j].target) == 0)
 			return "the target is there twice";
+	for (size_t j = 0; j < w->n_binds; j++)
+		if (strcmp(target, w->binds[j].target) != 0 &&
+		    is_within(target, w->binds[j].target))
+			return "the target lies in that of another bind";
 	if (is_within(h->run_dir, w->binds[i].source) ||
 	    is_within(h->state_dir, w->binds[i].source))
 		return "the source holds this program's own state";

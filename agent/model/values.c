@@ -326,8 +326,8 @@ int value_php_version(struct arena *a, const char *text, const char **ret, struc
 	*ret = text;
 	if (!*text)
 		return 0;
-	if (major >= 1 && major <= 2 && text[major] == '.' && *minor && strlen(minor) <= 2 &&
-	    only(minor, DIGITS))
+	if (major >= 1 && major <= 2 && *text != '0' && text[major] == '.' && *minor &&
+	    strlen(minor) <= 2 && only(minor, DIGITS) && (*minor != '0' || !minor[1]))
 		return 0;
 	return err_set(e, EINVAL, "a PHP version is like \"8.2\"");
 }

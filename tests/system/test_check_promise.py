@@ -3,6 +3,7 @@
 PROMISE_SEED repeats a run (each prints its own), PROMISE_WEBSPACES makes it longer: `make promise`.
 """
 
+import http.client
 import json
 import os
 import pwd
@@ -116,6 +117,13 @@ def complaints_of_pool(php, shown):
     return wrong
 
 
+def ask(host, path, **options):
+    try:
+        return host.get(options["host"], path, **options)
+    except (OSError, http.client.HTTPException) as error:
+        raise OSError(f"{options['host']}{path}: {error!r}") from error
+
+
 def complaints_of_site(host, webspace, site, php):
     names = site.get("names") or [host.host_name(webspace.name)]
     name = names[-1].rstrip(".").lower().replace("*", "any").encode("idna").decode() if names[-1].isascii() else None
@@ -124,7 +132,7 @@ def complaints_of_site(host, webspace, site, php):
         return []
     secure = issuer != "off" or bool(site.get("tls.certificate"))
     options = {"https": secure, "host": name, "timeout": 20, "cafile": site.get("tls.certificate") or None}
-    page = host.get(name, "/page.html", **options)
+    page = ask(host, "/page.html", **options)
     if state == "suspended":
         return [] if page.status == 503 else [("suspended", page.status)]
     wrong = [] if (page.status, page.text) == (200, "a page") else [("page", page.status, page.text[:200])]
@@ -132,7 +140,7 @@ def complaints_of_site(host, webspace, site, php):
         wrong.append(("hsts", site["tls.hsts"]))
     if site.get("type", "php") != "php" or not php.get("php.enabled", True) or ".php" not in php.get("php.limit_extensions", [".php"]):
         return wrong
-    script = host.get(name, "/show.php", **options)
+    script = ask(host, "/show.php", **options)
     if not script.text.startswith("{"):
         return [*wrong, ("script", script.status, script.text[:300])]
     return wrong + complaints_of_pool(php, json.loads(script.text))
@@ -214,7 +222,7 @@ def test_what_check_takes_is_served_and_what_it_refuses_is_explained(make_host, 
     wrong = complaints_of_messages(made)
     assert not wrong, told(wrong)
     taken = [webspace for webspace in made if not webspace.problems and is_here(webspace, defaults)]
-    assert len(taken) > len(made) / 5, "too few to prove anything"
+    assert len(taken) > len(made) / 10, "too few to prove anything"
     print(f"{len(taken)} of {len(made)} taken")
     host.start()
     wrong = complaints_of_readiness(host, taken, 30 + count / 5)
