@@ -117,9 +117,9 @@ def complaints_of_pool(php, shown):
     return wrong
 
 
-def ask(host, path, **options):
+def ask(machine, path, **options):
     try:
-        return host.get(options["host"], path, **options)
+        return machine.get(options["host"], path, **options)
     except (OSError, http.client.HTTPException) as error:
         raise OSError(f"{options['host']}{path}: {error!r}") from error
 
@@ -183,10 +183,14 @@ def is_here(webspace, defaults):
 
 
 def make_some(maker, count, defaults):
-    made = []
+    made, taken = [], set()
     while len(made) < count:
         name = f"w{len(made):04}" if len(made) % 10 else f"w{len(made):04}-".ljust(32, "x")
         keys, sites = maker.webspace(name)
+        for key in ("account.uid", "account.gid"):  # who has which id is no file's affair
+            if keys.get(key) in taken:
+                del keys[key]
+        taken.update(keys[key] for key in ("account.uid", "account.gid") if keys.get(key, -1) != -1)
         if not is_too_much(keys, defaults[0]):
             made.append(Made(name, keys, sites))
     return made
