@@ -168,6 +168,11 @@ bench-acme:
 	@$(MAKE) --no-print-directory $B/acme-worker $(ACME_BENCHES) >&2
 	@BENCH=$(abspath $B/acme-bench) BARE=$(abspath $B/acme-bare) tests/private /usr/bin/python3 -B tests/bench/bench_acme.py
 
+# Webspaces by chance against the real daemons, for SECONDS, each time by another seed.
+promise: $(PROGRAMS) $(SYSTEM_PROGRAMS)
+	@end=$$(($$(date +%s) + $(SECONDS))); while [ $$(date +%s) -lt $$end ]; do \
+		$(MAKE) --no-print-directory system PART=promise FILES=tests/system/test_check_promise.py TESTS=-s || exit 1; done
+
 # Arbitrary bytes for SECONDS each, with sanitizers; what is found stays in build-fuzz.
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz:
@@ -247,7 +252,7 @@ help:
 	@echo 'make unit      the unit tests alone; make system TESTS="-k name": the system tests'
 	@echo 'make golden    writes the expected texts of tests/golden anew'
 	@echo 'make asan      everything with address and undefined-behaviour sanitizers'
-	@echo 'make fuzz SECONDS=60 · make bench N=10000 · make bench-acme · make lint · make format · make cover'
+	@echo 'make fuzz SECONDS=60 · make promise SECONDS=60 · make bench N=10000 · make bench-acme · make lint · make format · make cover'
 	@echo 'make deb       build/webspaces_$(VERSION)_*.deb'
 	@echo 'make install DESTDIR= PREFIX= · make man · make clean'
 
@@ -255,5 +260,5 @@ clean:
 	rm -rf $B
 
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(SYSTEM_PROGRAMS:=.d)
-.PHONY: all unit unit-programs golden deps-build deps-deb deps-demo deps-bench deps system check demo asan lint format bench bench-acme fuzz cover man sample install deb help clean
+.PHONY: all unit unit-programs golden deps-build deps-deb deps-demo deps-bench deps system check demo asan lint format bench bench-acme fuzz promise cover man sample install deb help clean
 .DELETE_ON_ERROR:

@@ -126,12 +126,19 @@ static void check_master(const struct rules *r, const struct webspace *w)
 }
 
 #define MEMORY_LEAST (16U << 20) /* a master and a child of it */
+#define FILES_LEAST  16 /* below 8 a child cannot take a request, and a script opens files too */
 
 static void check_limits(const struct rules *r, const struct webspace *w)
 {
 	const struct php_settings *php = &w->php;
 	const struct php_limits *l = &php->limits;
 
+	if (php->rlimit_files && php->rlimit_files < FILES_LEAST)
+		rule_broken(
+			r, "php.rlimit_files",
+			"less than %d, with which PHP answers no request: give more, or 0 for as "
+			"many as the master has",
+			FILES_LEAST);
 	if (l->memory_max && l->memory_max < MEMORY_LEAST)
 		rule_broken(r, "php.limits.memory_max",
 			    "less than 16M, with which PHP does not start");

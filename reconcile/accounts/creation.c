@@ -38,23 +38,23 @@ static bool has_sysusers(void)
 	return access(SYSUSERS, X_OK) == 0;
 }
 
-/* What systemd-sysusers takes (systemd's "strict" user names). */
+/* systemd's "strict" user names but for their length. */
+static bool is_strict(const char *name)
+{
+	return *name && *name != '-' && !(*name >= '0' && *name <= '9') &&
+	       !name[strspn(name,
+			    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")];
+}
+
 static bool sysusers_takes(const char *name)
 {
-	size_t len = strlen(name);
-
-	return len > 0 && len < 32 &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
-		       len &&
-	       *name != '-' && !(*name >= '0' && *name <= '9');
+	return is_strict(name) && strlen(name) < 32;
 }
 
 bool creation_knows_name(const char *name, struct err *e)
 {
-	size_t len = strlen(name);
-
 	if (sysusers_takes(name) ||
-	    (len == 32 && sysusers_takes(name + 1) && access(USERADD, X_OK) == 0))
+	    (is_strict(name) && strlen(name) == 32 && access(USERADD, X_OK) == 0))
 		return true;
 	(void)err_set(e, EINVAL,
 		      "no program of this host makes a user of this name: make it with adduser(8), "

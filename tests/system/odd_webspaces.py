@@ -33,6 +33,7 @@ LISTS = {
     "index": (["index.html"], ["index.php"], ["index.php", "index.html"], ["none.html", "a+b~c@d.html"], [], ["x"] * 200, ["a/b"], [".."],
               ["x" * 255], ["default"], ["index.htm", "index.html", "index.php"], ["i" * 250 + ".html"] * 50),
     "php.limit_extensions": ([".php"], [".php", ".phtml"], [".phtml", ".php"], ["php"], [""], [".php"] * 200, [".a b"], [".PHP", ".php"]),
+    "bundles": ([], [], ["fonts", "fonts"], ["no such bundle"], [""]),
     "binds": ([], ["/usr/share/zoneinfo:/zones"], ["/usr/share/zoneinfo:/a b"], ["/usr/share/zoneinfo:/\u00fc:exec"], ["relative"], ["/"],
               ["/usr/share/zoneinfo:/data/x"], ["/usr/share/zoneinfo:/z:rw,nope"], ["/usr/share/zoneinfo:/log"], ["/usr/share/zoneinfo:/etc"],
               ["/usr/share/zoneinfo:/z", "/usr/share/zoneinfo:/z"], ["/usr/share/zoneinfo:/a/b/c", "/usr/share/misc:/a/b/d"],

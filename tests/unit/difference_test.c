@@ -72,7 +72,7 @@ static void values_that_may_be_secrets_are_not_told(void **state)
 static void long_values_and_many_keys_are_cut_in_the_sentence_alone(void **state)
 {
 	static const char *const many = "php = { max_children = 9; max_requests = 9; "
-					"rlimit_files = 9; session_gc_divisor = 9; "
+					"rlimit_files = 99; session_gc_divisor = 9; "
 					"request_terminate_timeout = 9; process_priority = 9; "
 					"request_slowlog_timeout = 9; display_errors = true; };";
 	struct webspace *a = load(""), *b = load(many);

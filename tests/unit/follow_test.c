@@ -204,6 +204,7 @@ static void two_of_one_file_that_do_not_fit_are_refused_where_they_stand(void **
 	fails("php = { request_terminate_timeout = 10;\n user_values = { max_execution_time = 11; "
 	      "}; };",
 	      "a:1: php.request_terminate_timeout: 10s, but max_execution_time");
+	fails("php = { rlimit_files = 15; };", "less than 16");
 	fails("hosts = [\"[a\"];", "not a host's name");
 	fails("hosts = [\"a]\"];", "not a host's name");
 	webspace_free(loads("hosts = [\"web[0-9]\", \"[!]]\", \"[]x]\"];"));

@@ -174,7 +174,7 @@ static void what_libconfig_would_let_pass_is_a_problem(void **state)
 	webspace_free(loads("state = \"enabled\"; // nor here"));
 	webspace_free(loads("state = \"enabled\"; # @include \"x\"\n/* @ */ // @\n"));
 	webspace_free(loads("php = { env = { A = \"@include /* \\\" # x\"; }; };\r\n"));
-	webspace_free(loads("php = { max_requests = 0x10; rlimit_files = 5L; };"));
+	webspace_free(loads("php = { max_requests = 0x10; rlimit_files = 50L; };"));
 }
 
 static void a_nul_byte_is_a_problem(void **state)
