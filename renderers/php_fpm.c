@@ -202,11 +202,8 @@ static struct value common(const struct pool *p, const char *name, const char *t
 /* A variable that a file gives itself; of two, php-fpm would take the first. */
 static struct value unless_given(const struct pool *p, const char *variable, struct value ours)
 {
-	const struct pair_list *env = &p->webspace->php.env;
-
-	for (size_t i = 0; i < env->count; i++)
-		if (strcmp(env->items[i].key, variable) == 0)
-			ours.text = NULL;
+	if (pair_of(&p->webspace->php.env, variable))
+		ours.text = NULL;
 	return ours;
 }
 

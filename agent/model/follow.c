@@ -237,6 +237,31 @@ static void follow_paths(const struct said *said, struct php_settings *php)
 		php->status_path = "";
 }
 
+/* settings ------------------------------------------------------------- */
+
+/* The list without what the other has. */
+static struct pair_list without(const struct pair_list *list, const struct pair_list *other,
+				struct arena *a)
+{
+	struct text_pair *kept = arena_new(a, (list->count + 1) * sizeof(*kept));
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (!pair_of(other, list->items[i].key))
+			kept[n++] = list->items[i];
+	return (struct pair_list){ .items = kept, .count = n };
+}
+
+static void follow_settings(const struct said *said, struct php_settings *php, struct arena *a)
+{
+	enum place values = place_of(said, "php.values"), user = place_of(said, "php.user_values");
+
+	if (user > values)
+		php->values = without(&php->values, &php->user_values, a);
+	else if (user < values)
+		php->user_values = without(&php->user_values, &php->values, a);
+}
+
 /* sites ---------------------------------------------------------------- */
 
 /* What PHP shall take, nginx lets pass; but a site may say less. */
@@ -271,6 +296,7 @@ void follow(const struct said *said, struct arena *a, struct webspace *w)
 	follow_pm(said, php, follow_tasks(said, w));
 	follow_times(said, php);
 	follow_sizes(said, php);
+	follow_settings(said, php, a);
 	follow_memory(said, &php->limits);
 	follow_paths(said, php);
 	for (size_t i = 0; i < w->n_sites; i++) {

@@ -56,6 +56,17 @@ static void check_times(const struct rules *r, const struct php_settings *php)
 			ends);
 }
 
+static void check_settings(const struct rules *r, const struct php_settings *php)
+{
+	for (size_t i = 0; i < php->user_values.count; i++)
+		if (pair_of(&php->values, php->user_values.items[i].key))
+			rule_broken(r, "php.user_values",
+				    "%s is in php.values too, which scripts cannot change: it can "
+				    "be in "
+				    "one of them",
+				    php->user_values.items[i].key);
+}
+
 static void check_sizes(const struct rules *r, const struct php_settings *php)
 {
 	if (php->upload_max_filesize > php->post_max_size)
@@ -179,6 +190,7 @@ void rules_php(const struct rules *r, const struct host *h, const struct webspac
 
 	check_pm(r, php);
 	check_times(r, php);
+	check_settings(r, php);
 	check_sizes(r, php);
 	check_paths(r, php);
 	check_master(r, w);

@@ -82,6 +82,14 @@ struct webspace *webspace_without(const struct webspace *w, webspace_denied_fn *
 	return copy;
 }
 
+const struct text_pair *pair_of(const struct pair_list *list, const char *key)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->items[i].key, key) == 0)
+			return &list->items[i];
+	return NULL;
+}
+
 void webspace_free(struct webspace *w)
 {
 	if (!w)

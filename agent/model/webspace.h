@@ -29,6 +29,9 @@ struct pair_list {
 	size_t count;
 };
 
+/* NULL: it has none of that key. */
+const struct text_pair *pair_of(const struct pair_list *list, const char *key);
+
 enum webspace_state { STATE_ENABLED, STATE_SUSPENDED, STATE_DISABLED };
 enum site_type { SITE_STATIC, SITE_PHP };
 enum tls_issuer { ISSUER_ACME, ISSUER_INTERNAL, ISSUER_OFF };

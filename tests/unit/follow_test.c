@@ -134,6 +134,11 @@ static void sizes_paths_and_limits_follow_too(void **state)
 	assert_true(w->php.upload_max_filesize == 8ull << 20);
 	assert_true(w->sites[0].client_max_body_size == 1ull << 20);
 	webspace_free(w);
+	host_says("php = { values = { precision = 5; user_agent = \"a\"; }; };");
+	w = loads("php = { user_values = { precision = 6; }; };");
+	assert_int_equal(w->php.values.count, 1);
+	assert_string_equal(w->php.values.items[0].key, "user_agent");
+	webspace_free(w);
 	w = loads("php = { status_path = \"/php-fpm-ping\"; };");
 	assert_string_equal(w->php.ping_path, "");
 	webspace_free(w);
@@ -204,6 +209,8 @@ static void two_of_one_file_that_do_not_fit_are_refused_where_they_stand(void **
 	fails("php = { request_terminate_timeout = 10;\n user_values = { max_execution_time = 11; "
 	      "}; };",
 	      "a:1: php.request_terminate_timeout: 10s, but max_execution_time");
+	fails("php = { values = { precision = 5; }; user_values = { precision = 6; }; };",
+	      "php.user_values: precision is in php.values too");
 	fails("php = { rlimit_files = 15; };", "less than 16");
 	fails("hosts = [\"[a\"];", "not a host's name");
 	fails("hosts = [\"a]\"];", "not a host's name");
