@@ -136,7 +136,7 @@ def complaints_of_site(host, webspace, site, php):
     if state == "suspended":
         return [] if page.status == 503 else [("suspended", page.status)]
     wrong = [] if (page.status, page.text) == (200, "a page") else [("page", page.status, page.text[:200])]
-    if secure and site.get("tls.hsts") and not page.headers.get("Strict-Transport-Security"):
+    if issuer == "internal" and site.get("tls.hsts") and not page.headers.get("Strict-Transport-Security"):
         wrong.append(("hsts", site["tls.hsts"]))
     if site.get("type", "php") != "php" or not php.get("php.enabled", True) or ".php" not in php.get("php.limit_extensions", [".php"]):
         return wrong
