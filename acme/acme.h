@@ -234,6 +234,17 @@ void acme_standing(struct store *s, const char *webspace, const struct acme_want
 int acme_stand_in(struct store *s, const char *webspace, const char *const *names, size_t n,
 		  time_t now, struct acme_standing *ret);
 
+/*
+ * The same by a certificate that is good for all that is wanted, of the wanted CA and with such a key:
+ * wanted in another place before, since its first name was another or its site had more names. It
+ * goes on in the wanted place, with its key and its record, so that no order is needed. Returns 1; 0:
+ * there is none. acme_may_inherit changes nothing.
+ */
+bool acme_may_inherit(struct store *s, const char *webspace, const struct acme_want *want,
+		      time_t now);
+int acme_inherit(struct store *s, const char *webspace, const struct acme_want *want, time_t now,
+		 struct err *e);
+
 struct acme;
 /* Everything in config is copied but loop and store. */
 int acme_open(const struct acme_config *config, struct acme **ret, struct err *e);

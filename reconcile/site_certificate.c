@@ -8,6 +8,7 @@
 #include "reconcile/site_certificate.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "reconcile/site_want.h"
 
@@ -120,16 +121,30 @@ static bool take_another(const struct look *l, struct site_certificate *ret)
 	return true;
 }
 
+static bool may_inherit(const struct look *l, const struct site_want *w)
+{
+	if (strcmp(w->webspace, l->webspace->name) != 0)
+		return false;
+	return acme_may_inherit(l->store, w->webspace, &w->first, l->now) ||
+	       (w->second.site && acme_may_inherit(l->store, w->webspace, &w->second, l->now));
+}
+
 /* While there is nothing better an internal one stands in, and is kept in order. */
 static void look_acme(const struct look *l, struct site_certificate *ret)
 {
 	autoarena struct arena a = { 0 };
 	struct site_want w;
 
-	if (site_want(l->host, l->webspace, l->site, &a, &w) && take_standing(l, &w, ret))
-		return;
-	if (!take_another(l, ret))
+	bool is_wanted = site_want(l->host, l->webspace, l->site, &a, &w);
+	bool stands = is_wanted && take_standing(l, &w, ret);
+
+	if (!stands && !take_another(l, ret))
 		find_age(l, ret);
+	ret->inherit = is_wanted && !ret->wanted && may_inherit(l, &w);
+	if (ret->inherit)
+		ret->differs = "place";
+	if (stands)
+		return;
 	if (!l->host->acme.agree_tos)
 		wait_for(ret, "TermsNotAgreed",
 			 "the CA issues nothing before its terms are agreed to: set acme.agree_tos "
@@ -193,4 +208,20 @@ void site_certificate_look(struct store *s, const struct host *host,
 		look_internal(&l, ret);
 	else
 		look_acme(&l, ret);
+}
+
+int site_certificate_inherit(struct store *s, const struct host *host,
+			     const struct webspace *webspace, const struct site *site, time_t now,
+			     struct err *e)
+{
+	autoarena struct arena a = { 0 };
+	struct site_want w;
+	int r;
+
+	if (!site_want(host, webspace, site, &a, &w) || strcmp(w.webspace, webspace->name) != 0)
+		return 0;
+	r = acme_inherit(s, w.webspace, &w.first, now, e);
+	if (r >= 0 && w.second.site)
+		r = acme_inherit(s, w.webspace, &w.second, now, e);
+	return r < 0 ? r : 0;
 }

@@ -29,6 +29,7 @@ struct site_certificate {
 		*differs; /* what has to be done something about: "names", "key"; NULL: nothing */
 	bool missing;     /* … there is none at all */
 	bool copy;        /* … by copying the admin's own files, not by the internal CA */
+	bool inherit;     /* … by site_certificate_inherit */
 	time_t renew_at;  /* of the one in the store, if it is for us to renew; 0: nothing */
 };
 
@@ -36,3 +37,7 @@ struct site_certificate {
 void site_certificate_look(struct store *s, const struct host *host,
 			   const struct webspace *webspace, const struct site *site, time_t now,
 			   struct site_certificate *ret);
+/* A certificate that is good for it lies in another place of the webspace: it goes on in this site's. */
+int site_certificate_inherit(struct store *s, const struct host *host,
+			     const struct webspace *webspace, const struct site *site, time_t now,
+			     struct err *e);

@@ -4,9 +4,13 @@
  */
 #include "reconcile/site_want.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-#define ALL_SITES "_all" /* no site's name begins so */
+#include "agent/model/partition.h"
+
+#define ALL_SITES "_all" /* no site's name begins so; of a further part "_all.8" and so on */
 
 static enum key_type rsa_of(const struct site *site)
 {
@@ -66,7 +70,7 @@ bool host_want(const struct host *host, struct arena *a, struct acme_want *ret)
 	return true;
 }
 
-static bool has(const char *const *names, size_t n, const char *name)
+static bool is_listed(const char *const *names, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(names[i], name) == 0)
@@ -74,34 +78,113 @@ static bool has(const char *const *names, size_t n, const char *name)
 	return false;
 }
 
-/* The names of all sites that share one, in order, each once. */
-static void add_names(const struct host *host, const struct webspace *webspace, struct arena *a,
-		      struct acme_want *ret)
+/* A wildcard among them stands for it. CAs refuse an order of both. */
+static bool is_redundant(const char *const *names, size_t n, const char *name)
 {
-	const char **names;
-	size_t room = 0, n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (names[i][0] == '*' && is_right_below(name, names[i] + 2))
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < webspace->n_sites; i++)
-		room += webspace->sites[i].names.count;
-	names = arena_new(a, (room + 1) * sizeof *names);
+/* Sorts out what need not be ordered. */
+static size_t keep_needed(const char **names, size_t n, struct arena *a)
+{
+	const char **all = arena_new(a, (n + 1) * sizeof *all);
+	size_t kept = 0;
+
+	memcpy(all, names, n * sizeof *all);
+	for (size_t i = 0; i < n; i++)
+		if (!is_redundant(all, n, all[i]))
+			names[kept++] = all[i];
+	return kept;
+}
+
+static void add_names(const struct site *s, const char **names, size_t *n)
+{
+	for (size_t i = 0; i < s->names.count; i++)
+		if (!is_listed(names, *n, s->names.items[i]))
+			names[(*n)++] = s->names.items[i];
+}
+
+static bool shares(const struct host *host, const struct site *s)
+{
+	return wants(s) && s->tls.scope == TLS_SCOPE_WEBSPACE && !is_covered_by_host(host, s);
+}
+
+/* The sites that share certificates, and which of them each. */
+static size_t shared_parts(const struct host *host, const struct webspace *webspace,
+			   struct arena *a, struct partition_item **ret)
+{
+	struct partition_item *items = arena_new(a, (webspace->n_sites + 1) * sizeof *items);
+	size_t n = 0, room = SIZE_MAX;
+
 	for (size_t i = 0; i < webspace->n_sites; i++) {
 		const struct site *s = &webspace->sites[i];
 
-		if (!wants(s) || s->tls.scope != TLS_SCOPE_WEBSPACE || is_covered_by_host(host, s))
+		if (!shares(host, s))
 			continue;
-		for (size_t k = 0; k < s->names.count; k++)
-			if (!has(names, n, s->names.items[k]))
-				names[n++] = s->names.items[k];
+		items[n++] =
+			(struct partition_item){ i, s->names.count, partition_hash(&s->names), 0 };
+		if (partition_room(s) < room)
+			room = partition_room(s);
 	}
+	partition_divide(items, n, room);
+	*ret = items;
+	return n;
+}
+
+static const char *shared_place(uint64_t part, struct arena *a)
+{
+	char hex[17];
+	size_t len = (size_t)snprintf(hex, sizeof hex, "%016" PRIx64, part);
+
+	while (len > 0 && hex[len - 1] == '0')
+		hex[--len] = '\0';
+	return len ? arena_printf(a, ALL_SITES ".%s", hex) : ALL_SITES;
+}
+
+/* That of all sites of the webspace which are in the same part as this one. */
+static void want_shared(const struct host *host, const struct webspace *webspace,
+			const struct site *site, struct arena *a, struct acme_want *ret)
+{
+	bool *is_in = arena_new(a, (webspace->n_sites + 1) * sizeof *is_in);
+	struct partition_item *items;
+	size_t n = shared_parts(host, webspace, a, &items), room = 0, n_names = 0;
+	uint64_t part = 0;
+	const char **names;
+
+	for (size_t i = 0; i < n; i++)
+		if (&webspace->sites[items[i].index] == site)
+			part = items[i].part;
+	for (size_t i = 0; i < n; i++) {
+		is_in[items[i].index] = items[i].part == part;
+		room += items[i].part == part ? items[i].weight : 0;
+	}
+	names = arena_new(a, (room + 1) * sizeof *names);
+	for (size_t i = 0; i < webspace->n_sites; i++)
+		if (is_in[i])
+			add_names(&webspace->sites[i], names, &n_names);
+	ret->site = shared_place(part, a);
 	ret->names = names;
-	ret->n_names = n;
+	ret->n_names = keep_needed(names, n_names, a);
+}
+
+static void want_own(const struct site *site, struct arena *a, struct acme_want *ret)
+{
+	const char **names = arena_new(a, (site->names.count + 1) * sizeof *names);
+	char name[256];
+
+	memcpy(names, site->names.items, site->names.count * sizeof *names);
+	store_site(site->names.items[0], name);
+	ret->site = arena_dup(a, name);
+	ret->names = names;
+	ret->n_names = keep_needed(names, site->names.count, a);
 }
 
 bool site_want(const struct host *host, const struct webspace *webspace, const struct site *site,
 	       struct arena *a, struct site_want *ret)
 {
-	char name[256];
-
 	*ret = (struct site_want){ .webspace = webspace->name };
 	if (!wants(site))
 		return false;
@@ -110,15 +193,10 @@ bool site_want(const struct host *host, const struct webspace *webspace, const s
 		return host_want(host, a, &ret->first);
 	}
 	ret->first = basics(host, site);
-	if (site->tls.scope == TLS_SCOPE_WEBSPACE) {
-		ret->first.site = ALL_SITES;
-		add_names(host, webspace, a, &ret->first);
-	} else {
-		store_site(site->names.items[0], name);
-		ret->first.site = arena_dup(a, name);
-		ret->first.names = site->names.items;
-		ret->first.n_names = site->names.count;
-	}
+	if (site->tls.scope == TLS_SCOPE_WEBSPACE)
+		want_shared(host, webspace, site, a, &ret->first);
+	else
+		want_own(site, a, &ret->first);
 	if (site->tls.key_type == TLS_KEY_BOTH) {
 		ret->second = ret->first;
 		ret->second.site = arena_printf(a, "%s+rsa", ret->first.site);

@@ -1,7 +1,8 @@
 /*
  * Which certificates of a CA a webspace's sites ask for: one a site, one for all
- * of a webspace's, or the host's own for *.base_domain; and a second one each
- * with an RSA key where both kinds are wanted.
+ * of a webspace's (or more, if they have more names than one takes), or the host's
+ * own for *.base_domain; and a second one each with an RSA key where both kinds are
+ * wanted.
  */
 #pragma once
 

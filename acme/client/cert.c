@@ -10,7 +10,6 @@
 
 #include "acme/client/job.h"
 #include "acme/client/standing.h"
-#include "acme/store/seen.h"
 #include "agent/base/clock.h"
 #include "agent/base/hash.h"
 #include "agent/base/own.h"
@@ -277,8 +276,10 @@ static uint64_t hash_of(const struct cert *c)
 {
 	const struct acme_want *w = &c->want;
 	const uint64_t numbers[] = { w->key, w->dns_01, (uint64_t)w->key_lifetime };
-	uint64_t hash = seen_names(w->names, w->n_names);
+	uint64_t hash = 0;
 
+	for (size_t i = 0; i < w->n_names; i++)
+		hash += hash_text(HASH_START, w->names[i]); /* in whatever order */
 	hash = hash_text(hash, w->directory);
 	hash = hash_text(hash, w->profile);
 	hash = hash_text(hash, w->preferred_chain);

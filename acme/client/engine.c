@@ -182,12 +182,21 @@ static void cert_free(struct cert *c)
 	free(c);
 }
 
+static bool has_name(const struct acme_want *w, const char *name)
+{
+	for (size_t i = 0; i < w->n_names; i++)
+		if (strcmp(w->names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* In whatever order. */
 static bool same_names(const struct acme_want *a, const struct acme_want *b)
 {
 	if (a->n_names != b->n_names)
 		return false;
 	for (size_t i = 0; i < a->n_names; i++)
-		if (strcmp(a->names[i], b->names[i]) != 0)
+		if (strcmp(a->names[i], b->names[i]) != 0 && !has_name(b, a->names[i]))
 			return false;
 	return true;
 }

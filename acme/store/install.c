@@ -270,6 +270,41 @@ int store_install_copy(struct store *s, const struct place *p, const struct pair
 	return add(s, p, pair, true, e);
 }
 
+static int link_file(const struct store *s, const char *from, int dir, const char *name,
+		     struct err *e)
+{
+	char path[400];
+
+	snprintf(path, sizeof path, "%s/%s", from, name);
+	return linkat(s->certs, path, dir, name, 0) < 0 ? err_sys(e, "link %s", path) : 0;
+}
+
+int store_link(struct store *s, const struct place *from, const struct place *to, struct err *e)
+{
+	autofd int site = store_site_dir(s, to, e);
+	unsigned number = site < 0 ? 0 : last_generation(site) + 1;
+	char name[16], generation[360];
+
+	if (site < 0)
+		return site;
+	snprintf(name, sizeof name, "%u", number);
+	snprintf(generation, sizeof generation, "%s/%u", from->site, store_generation(s, from));
+
+	autofd int dir = enter(s, site, name, e);
+	int r = dir < 0 ? dir : link_file(s, generation, dir, "key.pem", e);
+
+	if (r == 0)
+		r = link_file(s, generation, dir, "chain.pem", e);
+	if (r == 0)
+		r = put_sync_files(dir, e);
+	if (r == 0)
+		r = put_link(site, "current", name, e);
+	if (r < 0)
+		return r;
+	drop_oldest(site, number);
+	return 0;
+}
+
 /* For certificates of a CA ------------------------------------------------ */
 
 static bool has(const struct store *s, const struct place *p, unsigned generation, const char *file)

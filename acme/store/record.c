@@ -250,6 +250,27 @@ void record_release(struct record *r, const char *name)
 	}
 }
 
+void record_inherit(struct record *r, const struct record *from)
+{
+	for (size_t i = 0; i < ELEMENTS(texts); i++)
+		if (texts[i].offset != offsetof(struct record, wanted))
+			record_set_text(at(r, texts[i].offset),
+					*(char **)at(from, texts[i].offset));
+	for (size_t i = 0; i < ELEMENTS(times); i++)
+		*(time_t *)at(r, times[i].offset) = *(time_t *)at(from, times[i].offset);
+	for (size_t i = 0; i < ELEMENTS(flags); i++)
+		*(bool *)at(r, flags[i].offset) = *(bool *)at(from, flags[i].offset);
+	r->content = from->content;
+	r->failures = from->failures;
+	for (size_t i = 0; i < from->n_held; i++) {
+		const struct held_name *was = &from->held[i];
+		struct held_name *h = record_hold(r, was->name, was->until, was->why);
+
+		h->failures = was->failures;
+		h->tried = was->tried;
+	}
+}
+
 /* The store's copies ------------------------------------------------------ */
 
 struct record *store_record_of(struct store *s, const struct place *p)

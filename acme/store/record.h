@@ -30,6 +30,8 @@ struct held_name *record_hold(struct record *r, const char *name, time_t until, 
 /* Times that lie further ahead than any that we set: a clock that was wrong has written them. They are over. */
 void record_mend_times(struct record *r, time_t now);
 void record_release(struct record *r, const char *name);
+/* What is known about a certificate that goes on in another place. How it was wanted is left as it is. */
+void record_inherit(struct record *r, const struct record *from);
 
 struct order_record {
 	char *ca, *url, *finalize; /* url, finalize: NULL: it is only about to be ordered */

@@ -41,6 +41,8 @@ void store_load(const struct store *s, const struct place *p, unsigned generatio
 		struct pair *ret);
 /* A hash of both files' bytes. */
 uint64_t pair_content(const struct pair *p);
+/* The live pair of one place is live in the other too: the same files, for neither is ever written to. */
+int store_link(struct store *s, const struct place *from, const struct place *to, struct err *e);
 /* A copy of an admin's own pair is live from now on; with the key that is live, only its chain changes. */
 int store_install_copy(struct store *s, const struct place *p, const struct pair *pair,
 		       struct err *e);

@@ -24,6 +24,7 @@
 #include "agent/model/fill.h"
 #include "agent/model/follow.h"
 #include "agent/model/names.h"
+#include "agent/model/partition.h"
 #include "agent/model/rules.h"
 #include "agent/model/syntax.h"
 #include "agent/model/traps.h"
@@ -425,6 +426,7 @@ static void fill_webspace(const struct host *h, struct webspace *w, const struct
 				.file = w->file, .root = root, .shown = "", .problems = p },
 			h, w);
 	drop_nameless_sites(w);
+	partition_sites(w);
 	w->fingerprint = webspace_fingerprint(w);
 }
 

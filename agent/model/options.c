@@ -341,7 +341,8 @@ const struct option options[] = {
 
 	/* a site */
 	{ SITE("names", list, names), .sample = "[\"example.org\", \"www.example.org\"]", SITE_NAME,
-	  .meaning = "The site's host names. Left out: NAME.base_domain. Other scripts may be written as they are." },
+	  .meaning = "The site's host names, 200 at most. Left out: NAME.base_domain. Other scripts may be written as they are. "
+		     "More than a certificate takes (100; 25 with the profiles tlsserver and shortlived) have several." },
 	{ SITE("type", word, type), .preset = "\"php\"", .words = site_types,
 	  .meaning = "static: files only. php: .php files go to the webspace's pool." },
 	{ SITE("root", text, root), .preset = "\"\"", .sample = "\"wiki\"", .check = value_relative,

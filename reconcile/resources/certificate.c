@@ -128,7 +128,9 @@ static void certificate_served(const void *state, const struct webspace *webspac
 
 static void describe(const struct site *site, const struct site_certificate *c, struct finding *ret)
 {
-	const char *from = c->copy ? site->tls.certificate : "internal CA";
+	const char *from = c->copy      ? site->tls.certificate
+			   : c->inherit ? "a certificate of before"
+					: "internal CA";
 	char until[21] = "";
 
 	if (c->renew_at)
@@ -175,6 +177,8 @@ static int certificate_apply(struct world *w, void *state, const struct webspace
 	(void)found;
 	site_certificate_look(w->store, w->host, webspace, site, w->wall, &c);
 	store_site(site->names.items[0], name);
+	if (c.inherit)
+		return site_certificate_inherit(w->store, w->host, webspace, site, w->wall, e);
 	if (c.copy)
 		return store_install_files(w->store, webspace->name, name, site->tls.certificate,
 					   site->tls.key, e);

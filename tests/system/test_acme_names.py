@@ -1,4 +1,4 @@
-"""Names that a CA never certifies, and more names than a certificate has: what is wrong with one takes nothing from the others."""
+"""Names that a CA never certifies: what is wrong with one takes nothing from the others."""
 
 import pytest
 

@@ -95,6 +95,43 @@ static void a_site_wants_one_for_its_names_under_the_first_of_them(void **state)
 	assert_string_equal(wanted(), "_.a.org=*.a.org,a.org b.org=b.org");
 }
 
+static void a_name_below_a_wanted_wildcard_is_not_ordered_beside_it(void **state)
+{
+	static const char *const names[] = { "www.a.org", "*.a.org", "a.org", "x.y.a.org" };
+
+	(void)state;
+	sites[0].names = (struct text_list){ names, 4 };
+	assert_string_equal(wanted(), "www.a.org=*.a.org,a.org,x.y.a.org");
+	sites[0].tls.scope = TLS_SCOPE_WEBSPACE;
+	assert_string_equal(wanted(), "_all=*.a.org,a.org,x.y.a.org");
+}
+
+/* Which names go where hangs on their hashes; that they stay there does not. */
+static void sites_of_more_names_than_one_takes_share_several(void **state)
+{
+	static const char *names[3][60];
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t k = 0; k < 60; k++)
+			names[i][k] = arena_printf(&arena, "n%zu.s%zu.org", k, i);
+		sites[i] = site_of(names[i], 60);
+		sites[i].tls.scope = TLS_SCOPE_WEBSPACE;
+	}
+	alice.n_sites = 3;
+
+	struct acme_want *wants;
+	size_t n = site_wants(&host, &alice, &arena, &wants), all = 0;
+
+	assert_in_range(n, 2, 3);
+	for (size_t i = 0; i < n; i++) {
+		all += wants[i].n_names;
+		assert_in_range(wants[i].n_names, 1, 100);
+		assert_int_equal(strncmp(wants[i].site, "_all", 4), 0);
+	}
+	assert_int_equal(all, 180);
+}
+
 static void who_has_another_issuer_or_no_name_wants_none_of_a_ca(void **state)
 {
 	(void)state;
@@ -198,6 +235,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(a_site_wants_one_for_its_names_under_the_first_of_them),
+		CASE(a_name_below_a_wanted_wildcard_is_not_ordered_beside_it),
+		CASE(sites_of_more_names_than_one_takes_share_several),
 		CASE(who_has_another_issuer_or_no_name_wants_none_of_a_ca),
 		CASE(the_kind_of_key_is_the_wanted_one_and_both_are_two_certificates),
 		CASE(a_site_s_own_directory_and_challenge_count),
