@@ -101,7 +101,7 @@ def test_X3_a_link_that_is_replaced_does_not_lead_out_of_open_basedir(house):
 def test_X3_a_compiled_script_of_one_jail_is_nothing_to_another(house):
     """Without a look at its rights: the root alone tells jails of one master apart."""
     house.add("eve", "frank")
-    assert len(house.masters()) == 1, "they share a master"
+    assert len([line for line in house.masters() if "-u" not in line]) == 1, "they share a master"
     for name in ("eve", "frank"):
         path = house.write(name, "private.php", f"<?php return '{name:8}';")
         os.utime(path, (LONG_AGO, LONG_AGO))
