@@ -13,6 +13,7 @@
  * on a connection whose handshake named another site (with a wildcard
  * certificate browsers do): it gets what the host's own site says to anybody.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -193,9 +194,28 @@ int nginx_fragment(const struct host *host, const struct webspace *webspace,
 	return r;
 }
 
-int nginx_common(const struct nginx_facts *facts, struct buf *ret, struct err *e)
+/* The path as a regular expression that matches nothing else. */
+static const char *pattern_of(const char *path, struct arena *a)
 {
-	const struct value values[] = { { "THUMBPRINT", quote_nginx, facts->thumbprint } };
+	const char *pattern = "";
+
+	for (; *path; path++) {
+		unsigned char c = (unsigned char)*path;
+
+		pattern = isalnum(c) || c == '/' ? arena_printf(a, "%s%c", pattern, c)
+						 : arena_printf(a, "%s\\x%02x", pattern, c);
+	}
+	return pattern;
+}
+
+int nginx_common(const struct host *host, const struct nginx_facts *facts, struct buf *ret,
+		 struct err *e)
+{
+	autoarena struct arena a = { 0 };
+	const struct value values[] = {
+		{ "THUMBPRINT", quote_nginx, facts->thumbprint },
+		{ "HOME_PATTERN", quote_nginx_part, pattern_of(host->home_root, &a) },
+	};
 
 	return template_render("nginx_common", values, ELEMENTS(values), ret, e);
 }
@@ -234,7 +254,7 @@ int nginx_render_alone(const struct host *host, const struct nginx_facts *facts,
 		       struct buf *ret, struct err *e)
 {
 	autoarena struct arena a = { 0 };
-	int r = nginx_common(facts, ret, e);
+	int r = nginx_common(host, facts, ret, e);
 	size_t i;
 
 	for (i = 0; i < webspace->n_sites && r == 0; i++) {

@@ -116,7 +116,7 @@ static const char *join(const struct text_view (*sections)[RENDER_SECTIONS], siz
 	return ret->len ? buf_text(ret) : NULL;
 }
 
-static void compose_maps(const struct nginx_facts *facts,
+static void compose_maps(const struct host *host, const struct nginx_facts *facts,
 			 const struct text_view (*sections)[RENDER_SECTIONS], size_t n,
 			 struct buf *ret)
 {
@@ -124,7 +124,7 @@ static void compose_maps(const struct nginx_facts *facts,
 	autobuf struct buf common = { 0 };
 	size_t i;
 
-	(void)nginx_common(facts, &common, NULL);
+	(void)nginx_common(host, facts, &common, NULL);
 	const struct value values[] = {
 		{ "COMMON", quote_none, buf_text(&common) },
 		{ "SITES", quote_none, join(sections, n, SECTION_SITES, &rows[SECTION_SITES]) },
@@ -365,7 +365,7 @@ void nginx_compose(const struct host *host, const struct nginx_facts *facts, con
 		compose_main(host, &room, dir, names, buf_text(&defaults), &files[FILE_MAIN]);
 		compose_dropins(sections, n, &files[FILE_DROPINS]);
 	}
-	compose_maps(facts, sections, n, &files[FILE_MAPS]);
+	compose_maps(host, facts, sections, n, &files[FILE_MAPS]);
 	compose_sites(host, facts, dir, sections, n, &files[FILE_SITES]);
 }
 

@@ -22,4 +22,5 @@ enum nginx_section {
 _Static_assert(SECTIONS <= RENDER_SECTIONS, "a fragment has room for them");
 
 /* What a webspace alone and all together begin with. */
-int nginx_common(const struct nginx_facts *facts, struct buf *ret, struct err *e);
+int nginx_common(const struct host *host, const struct nginx_facts *facts, struct buf *ret,
+		 struct err *e);

@@ -257,14 +257,17 @@ static int add_php(const struct block *b, struct buf *ret)
 {
 	const struct nginx_shape *s = b->shape;
 	const struct shape_place *p = b->place;
+	const char *real = s->chroot ? "$ws_real_root" : "$realpath_root";
+	bool links = !s->disable_symlinks;
 	char seconds[16];
 	const struct value values[] = {
 		{ "EXTENSIONS", quote_none, s->extensions },
 		{ "RUN", quote_nginx_part, b->host->run_dir },
 		{ "USER", p->quote, p->user },
 		{ "TIMEOUT", quote_number, seconds },
-		{ "JAIL_SUBDIR", p->quote, s->chroot ? p->subdir : NULL },
-		{ "HOME", quote_nginx_part, s->chroot ? NULL : b->host->home_root },
+		{ "REAL_ROOT", quote_none, links ? real : NULL },
+		{ "JAIL_SUBDIR", p->quote, s->chroot && !links ? p->subdir : NULL },
+		{ "HOME", quote_nginx_part, s->chroot || links ? NULL : b->host->home_root },
 		{ "SUBDIR", p->quote, p->subdir },
 	};
 

@@ -353,7 +353,9 @@ const struct option options[] = {
 	{ SITE("redirect_https", flag, redirect_https), .preset = "true",
 	  .meaning = "Send visitors from HTTP to HTTPS, once the site has the certificate it wants." },
 	{ SITE("disable_symlinks", flag, disable_symlinks), .preset = "true",
-	  .meaning = "Let nginx follow no symbolic links." },
+	  .meaning = "Let nginx follow no symbolic links. false: a link in `root` counts as what it leads to at each request, for "
+		     "PHP too. What a script includes by the path of a link is kept by PHP for longer, unless php.values has "
+		     "opcache.revalidate_path = 1 and realpath_cache_ttl = 1, which costs system calls for each file." },
 	{ SITE("client_max_body_size", size, client_max_body_size), .preset = "\"24M\"", .min = 0, .max = 64 * GIB,
 	  .meaning = "The largest request body; 0: any. nginx has steps of it, so it may be rounded up. Where it is left "
 		     "out it is never less than php.post_max_size." },

@@ -69,6 +69,9 @@ static const char *const forbidden[] = {
 	"opcache.", "ffi.", "fastcgi.", "extension", "zend_extension", "extension_dir", "enable_dl",
 };
 
+/* … but for what is about a pool's own requests alone. */
+static const char *const harmless[] = { "opcache.revalidate_path" };
+
 /* Caches of values in memory: one for all pools of a master, and off in a shared one. */
 static const char *const memories[] = { "apc.", "yac." };
 
@@ -107,7 +110,8 @@ static bool is_one_of(const char *key, const char *const *names, size_t n)
 
 bool php_setting_is_forbidden(const char *key)
 {
-	return is_one_of(key, forbidden, ELEMENTS(forbidden));
+	return is_one_of(key, forbidden, ELEMENTS(forbidden)) &&
+	       !is_one_of(key, harmless, ELEMENTS(harmless));
 }
 
 bool php_setting_needs_own_master(const char *key)

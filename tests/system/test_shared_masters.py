@@ -5,6 +5,7 @@ import glob
 import os
 import pwd
 import subprocess
+import urllib.parse
 
 import pytest
 
@@ -236,3 +237,32 @@ def test_S5_no_webspace_turns_logging_to_the_web_server_on(shared, tmp_path):
     told = shared.command("check", str(path))
     assert told.returncode == 1 and "fastcgi.logging" in told.stderr, told.stderr
     assert values(shared, "alice", "ini_set('fastcgi.logging', '1'); return ini_get('fastcgi.logging');") == "0"
+
+
+def test_S8_a_scripts_name_forges_no_line_of_a_log(shared):
+    """The master says a slow script's name in its log, and the pool in its own."""
+    shared.drop("alice", 'php = { request_slowlog_timeout = "1s"; };')
+    plain, log = "größe und mehr.php", os.path.join(shared.log_root, "php-8.2-00.log")
+    slow_script(shared, plain)
+
+    def is_logged():
+        assert ask(shared, plain).text == "ran"
+        with open(log, encoding="utf-8", errors="replace") as file:
+            return plain in file.read()
+
+    wait_for("a slow script in the master's log", is_logged, 20)
+    for name in (f"x\n[{FORGED}] a.php", "x\r\x1b[2Jforged.php", "x\x7fforged.php", "x\u009b2Jforged.php"):
+        slow_script(shared, name.replace("/", ":"))
+        assert ask(shared, name.replace("/", ":")).status == 404, repr(name)
+    assert "forged" not in everything_logged(shared)
+    with open(shared.home("alice", "logs/php-access.log"), encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    assert plain in text and "forged" not in text
+
+
+def slow_script(host, name):
+    host.write("alice", name, "<?php sleep(2); echo 'ran';")
+
+
+def ask(host, name):
+    return host.get("alice", "/" + urllib.parse.quote(name), https=True)

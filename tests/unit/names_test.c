@@ -174,6 +174,8 @@ static void php_settings_go_with_versions(void **state)
 	assert_true(php_setting_is_forbidden("OPcache.enable"));
 	assert_true(php_setting_is_forbidden("ffi.enable"));
 	assert_true(php_setting_is_forbidden("fastcgi.logging"));
+	assert_true(php_setting_is_forbidden("opcache.revalidate_freq"));
+	assert_false(php_setting_is_forbidden("opcache.revalidate_path"));
 	assert_false(php_setting_is_forbidden("extension_x"));
 	assert_false(php_setting_is_forbidden("apc.enabled"));
 	assert_true(php_setting_needs_own_master("APC.shm_size"));
