@@ -106,7 +106,11 @@ static void follow_pm(const struct said *said, struct php_settings *php, enum pl
 	};
 
 	settle_said(chain, BY_FILE);
-	settle_said(chain, BY_HOST);
+	if (!said->file)
+		settle_said(chain, BY_HOST);
+	for (size_t i = LINKS; i-- > 0;) /* one after the other: see is_of_host */
+		if (chain[i].place == BY_HOST && !chain[i].settled)
+			settle(chain, i, *chain[i].value);
 	if (!chain[CHILDREN].settled)
 		settle(chain, CHILDREN, php->max_children);
 	if (!chain[LEAST].settled)
@@ -118,6 +122,15 @@ static void follow_pm(const struct said *said, struct php_settings *php, enum pl
 
 		settle(chain, START, least + (most > least ? (most - least) / 2 : 0));
 	}
+}
+
+/*
+ * Two of `defaults` may not fit that never met there, since pm or the master is
+ * another in the file; which does not know of them.
+ */
+static bool is_of_host(const struct said *said, enum place place)
+{
+	return said->file && place == BY_HOST;
 }
 
 /* All processes of a master of its own are within its limit. */
@@ -132,7 +145,7 @@ static enum place follow_tasks(const struct said *said, struct webspace *w)
 		return children;
 	if (tasks < children) {
 		*most = php->max_children + TASKS_BESIDES;
-	} else if (tasks > children && *most > TASKS_BESIDES) {
+	} else if ((tasks > children || is_of_host(said, tasks)) && *most > TASKS_BESIDES) {
 		php->max_children = *most - TASKS_BESIDES;
 		return tasks;
 	}

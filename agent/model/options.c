@@ -321,7 +321,7 @@ const struct option options[] = {
 	{ PHP(limit_extensions, list), .preset = "[\".php\"]", .check = value_extension, .form = "extension",
 	  .meaning = "Only files with these extensions are run." },
 	{ PHP(rlimit_files, number), .preset = "256", .min = 0, .max = 1048576,
-	  .meaning = "Files and connections that a process may have open; 0: as many as the master, with which one script "
+	  .meaning = "Files and connections that a process may have open, 16 at least; 0: as many as the master, with which one script "
 		     "can take up what all others need." },
 	{ PHP(process_priority, number), .preset = "0", .min = -19, .max = 20,
 	  .meaning = "The nice value of the processes; 0: as the master." },

@@ -66,7 +66,7 @@ TOGETHER = (
     ("php.limit_extensions", "php.status_path"),
 )
 # These would only make this machine slow, or are what the test itself needs.
-LEFT_OUT = {"php.listen", "names", "sites"}
+LEFT_OUT = {"names", "sites"}
 PROCESSES = ("php.max_children", "php.start_servers", "php.min_spare_servers", "php.max_spare_servers")
 
 

@@ -117,6 +117,8 @@ static void what_was_said_farther_away_follows_what_was_said_nearer(void **state
 	follows("min_spare_servers = 5; max_spare_servers = 8; max_children = 10;",
 		"max_children = 3;", 20, 15, 3, 3);
 	follows("max_children = 2;", "start_servers = 9;", 20, 15, 9, 9);
+	follows("pm = \"static\"; max_children = 1; start_servers = 1; min_spare_servers = 4;", "",
+		20, 15, 1, 1);
 }
 
 static void sizes_paths_and_limits_follow_too(void **state)
@@ -200,6 +202,17 @@ static void settings_of_php_arrive_as_they_are_written_or_are_refused(void **sta
 	webspace_free(loads("php = { env = { A = \"\"; B = \"x$y\"; C = true; }; };"));
 }
 
+static void defaults_that_never_met_fit_in_a_file_where_they_do(void **state)
+{
+	struct webspace *w;
+
+	(void)state;
+	host_says("php = { max_children = 9; limits = { tasks_max = 4; }; };");
+	w = loads("php = { master = \"dedicated\"; };");
+	assert_int_equal(w->php.max_children, 3);
+	webspace_free(w);
+}
+
 static void two_of_one_file_that_do_not_fit_are_refused_where_they_stand(void **state)
 {
 	(void)state;
@@ -265,6 +278,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_said_farther_away_follows_what_was_said_nearer),
 		cmocka_unit_test(sizes_paths_and_limits_follow_too),
+		cmocka_unit_test(defaults_that_never_met_fit_in_a_file_where_they_do),
 		cmocka_unit_test(two_of_one_file_that_do_not_fit_are_refused_where_they_stand),
 		cmocka_unit_test(settings_of_php_arrive_as_they_are_written_or_are_refused),
 		cmocka_unit_test(an_expression_is_the_number_that_php_makes_of_it),
