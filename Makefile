@@ -99,7 +99,7 @@ $B/bare: tests/bench/bare.c
 BUILD_PACKAGES := gcc make pkg-config libinotifytools0-dev libconfig-dev libssl-dev libsystemd-dev \
 	libcurl4-openssl-dev libc-ares-dev libseccomp-dev libjansson-dev libacl1-dev libidn2-dev libpsl-dev
 RUN_PACKAGES := nginx-light php-fpm php-cli php-curl iproute2 util-linux mount
-TEST_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3 python3-pytest acl strace curl wrk openssl \
+TEST_PACKAGES := logrotate libcmocka-dev clang clang-format libclang-rt-14-dev python3 python3-pytest acl strace curl wrk openssl \
 	libfcgi-bin mandoc systemd-container mmdebstrap diffutils git \
 	lintian prometheus php-soap php-apcu php-imagick php-gd locales fonts-dejavu-core netbase pebble caddy uacme lego faketime bind9-dnsutils
 BENCH_PACKAGES := php wordpress wordpress-theme-twentytwentythree php-mysql php-gd mariadb-server strace
@@ -220,6 +220,8 @@ install: $(PROGRAMS) $B/webspaces.bash man sample
 	install -D -m 0644 $B/webspaces.conf.5 $D/share/man/man5/webspaces.conf.5
 	install -D -m 0644 $B/webspaces-metrics.7 $D/share/man/man7/webspaces-metrics.7
 	install -D -m 0644 $B/webspaces.bash $D/share/bash-completion/completions/webspaces
+	install -D -m 0644 packaging/logrotate $(DESTDIR)/etc/logrotate.d/webspaces
+	sed -i 's,/usr/bin/webspaces,$(PREFIX)/bin/webspaces,' $(DESTDIR)/etc/logrotate.d/webspaces
 	install -D -m 0644 packaging/journal.catalog $D/lib/systemd/catalog/webspaces.catalog
 	install -D -m 0644 packaging/systemd/webspaces.sysusers $D/lib/sysusers.d/webspaces.conf
 	install -D -m 0644 packaging/systemd/webspaces.tmpfiles $D/lib/tmpfiles.d/webspaces.conf

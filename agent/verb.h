@@ -61,4 +61,4 @@ bool verb_flag(struct invocation *in, const char *flag);
 extern const struct verb run_verb, apply_verb, plan_verb, check_verb, status_verb, render_verb,
 	options_verb, mounts_verb, enter_verb, access_verb, confirm_verb, purge_verb, exec_php_verb,
 	exec_nginx_verb, namespace_verb, reload_verb, make_key_verb, certs_verb, metrics_verb,
-	rollback_verb, doctor_verb, completion_verb, settle_verb;
+	rollback_verb, reopen_logs_verb, doctor_verb, completion_verb, settle_verb;

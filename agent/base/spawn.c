@@ -361,3 +361,19 @@ int spawn_run(const struct spawn *s, const char *input, uint64_t deadline_usec, 
 		return err_set(e, -r, "%s: poll: %s", s->argv[0], strerror(-r));
 	return spawn_judge(s->argv[0], status, buf_text(to) + before, to->len - before, e);
 }
+
+bool spawn_catches(pid_t pid, int signo)
+{
+	char path[40], line[200];
+	unsigned long long caught = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "SigCgt: %llx", &caught) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return caught >> (signo - 1) & 1;
+}

@@ -62,3 +62,6 @@ bool spawn_succeeded(int status);
  * printed: 0, or -EIO with "PROGRAM: that line" in e; -errno of waiting.
  */
 int spawn_judge(const char *program, int status, const char *output, size_t len, struct err *e);
+
+/* Does the process catch this signal by now? One that has just begun may die of it. */
+bool spawn_catches(pid_t pid, int signo);

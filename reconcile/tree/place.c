@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/base/acl.h"
+#include "agent/base/clock.h"
 #include "agent/base/hash.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
@@ -19,6 +20,7 @@
 #include "reconcile/tree/unmake.h"
 
 #define MARK_AGE_SECONDS 2
+#define ROTATION_SECONDS 2   /* logrotate needs less than a thousandth of that */
 #define TEXT_MAX         256 /* of a file that says an account's line */
 
 const char *place_type_name(mode_t mode)
@@ -298,6 +300,26 @@ static void observe_text(const struct sight *s, struct finding *f)
 	snprintf(f->new_value, sizeof f->new_value, "%.*s", (int)strcspn(want, "\n"), want);
 }
 
+/*
+ * Somebody rotates logs: the file was renamed just now ("NAME.1", "NAME-20260731"), and is about to be
+ * made again with the same rights. One that we made in between would be in the way. The next look
+ * sees whether it came.
+ */
+static bool is_being_rotated(const struct sight *s)
+{
+	size_t len = strlen(s->leaf);
+	autodir DIR *list = path_list(s->parent, ".", NULL);
+	struct stat st;
+
+	for (struct dirent *it; list && (it = readdir(list)) != NULL;)
+		if (strncmp(it->d_name, s->leaf, len) == 0 &&
+		    (it->d_name[len] == '.' || it->d_name[len] == '-') &&
+		    fstatat(s->parent, it->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_ctim.tv_sec + ROTATION_SECONDS >= clock_wall())
+			return true;
+	return false;
+}
+
 static void file_observe(const struct sight *s, struct finding *f)
 {
 	autofd int fd = -1;
@@ -308,7 +330,9 @@ static void file_observe(const struct sight *s, struct finding *f)
 		return;
 	}
 	fd = path_open_same_mount(s->parent, s->leaf, O_PATH, NULL);
-	if (fd < 0) {
+	if (fd == -ENOENT && is_being_rotated(s)) {
+		f->state = OBSERVED_IN_SYNC;
+	} else if (fd < 0) {
 		place_found_error(s, f, fd, "a file");
 	} else if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		place_found_wrong_type(s, f, "a file");

@@ -34,7 +34,7 @@ const struct place skeleton_places[] = {
 	{ .path = "logs/access.log", .kind = PLACE_FILE, .mode = 0640, .web_owns = true },
 	{ .path = "logs/php-access.log", .kind = PLACE_FILE, .mode = 0640 },
 	{ .path = "logs/php-slow.log", .kind = PLACE_FILE, .mode = 0640 },
-	{ .path = "logs/error.log", .kind = PLACE_FILE, .mode = 0640 },
+	{ .path = "logs/error.log", .kind = PLACE_FILE, .mode = 0640, .web_owns = true },
 	{ .path = "chroot", .kind = PLACE_DIR, .mode = 0010, .web = SEARCH },
 	{ .path = "chroot/data",
 	  .kind = PLACE_DIR,

@@ -46,7 +46,7 @@ def test_it_belongs_to_root_and_nobody_else_writes_it(members):
 
 def test_it_has_all_that_a_service_of_debian_has(members):
     wanted = """/usr/bin/webspaces /usr/lib/webspaces/acme-worker /etc/webspaces/webspaces.conf /etc/webspaces.d
-        /etc/nginx/webspaces.d
+        /etc/nginx/webspaces.d /etc/logrotate.d/webspaces
         /lib/systemd/system/webspaces.service /lib/systemd/system/webspaces-ns.service
         /lib/systemd/system/webspaces-nginx.service /lib/systemd/system/webspaces-php@.service
         /lib/systemd/system/webspaces.slice /usr/lib/sysusers.d/webspaces.conf /usr/lib/tmpfiles.d/webspaces.conf
@@ -57,7 +57,7 @@ def test_it_has_all_that_a_service_of_debian_has(members):
         /usr/share/doc/webspaces/copyright /usr/share/doc/webspaces/changelog.gz /usr/share/doc/webspaces/README.Debian"""
     assert set(wanted.split()) <= set(members)
     control = run("dpkg-deb", "-f", package()).stdout
-    for dependency in ["nginx", "php-fpm", "systemd", "ca-certificates", "tzdata", "libssl3", "libinotifytools0"]:
+    for dependency in ["nginx", "php-fpm", "systemd", "logrotate", "ca-certificates", "tzdata", "libssl3", "libinotifytools0"]:
         assert re.search(rf"^Depends:.*\b{dependency}\b", control, re.M), dependency
 
 

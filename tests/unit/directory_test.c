@@ -67,7 +67,7 @@ static void the_skeleton_has_the_rights_it_has_to_have(void **state)
 		{ "logs/access.log", "33:20001 0640" },
 		{ "logs/php-access.log", "0:20001 0640" },
 		{ "logs/php-slow.log", "0:20001 0640" },
-		{ "logs/error.log", "0:20001 0640" },
+		{ "logs/error.log", "33:20001 0640" },
 		{ "chroot", "0:20001 0010 u:33:--x" },
 		{ "chroot/data", "0:20001 0070 u:33:r-x default 0750 u:33:r-x" },
 		{ "chroot/log", "0:20001 0030" },

@@ -28,6 +28,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/path.h"
+#include "agent/base/spawn.h"
 #include "reconcile/service.h"
 #include "reconcile/services/nginx/handover.h"
 #include "reconcile/services/nginx/host_include.h"
@@ -156,23 +157,6 @@ static struct daemon_spec spec_of(struct nginx_daemon *d)
 	};
 }
 
-/* One that listens already but does not catch SIGHUP yet would die of it. */
-static bool catches_hup(pid_t pid)
-{
-	char path[40], line[200];
-	unsigned long long caught = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "SigCgt: %llx", &caught) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return caught >> (SIGHUP - 1) & 1;
-}
-
 /* The process that made the socket listen, which is a master, not its workers; 0: none. */
 static pid_t socket_holder(struct nginx_daemon *d)
 {
@@ -197,7 +181,8 @@ static bool adopt(struct nginx_daemon *d)
 	if (m->type->adopt(m->self, &spec, ended, d, &d->process, &e) == 0)
 		return true;
 	spec.pid = socket_holder(d);
-	if (spec.pid > 1 && catches_hup(spec.pid) &&
+	/* One that listens already but does not catch SIGHUP yet would die of it. */
+	if (spec.pid > 1 && spawn_catches(spec.pid, SIGHUP) &&
 	    m->type->adopt(m->self, &spec, ended, d, &d->process, &e) == 0)
 		return true;
 	d->process = NULL;
@@ -356,6 +341,13 @@ void nginx_daemon_stop(struct nginx_daemon *d)
 
 /* Opening ------------------------------------------------------------ */
 
+const char *nginx_daemon_pid_file(const struct host *host, struct arena *a)
+{
+	return nginx_instance_of(host)->is_ours
+		       ? arena_printf(a, "%s/nginx/nginx.pid", host->run_dir)
+		       : SYSTEM_PID_FILE;
+}
+
 static struct nginx_daemon *daemon_new(const struct nginx_daemon_config *config)
 {
 	const struct host *h = config->host;
@@ -366,8 +358,7 @@ static struct nginx_daemon *daemon_new(const struct nginx_daemon_config *config)
 	d->instance = instance;
 	d->patience_usec = instance->patience_usec;
 	d->argv = instance->argv(h, &d->arena);
-	d->pid_file = instance->is_ours ? memory_printf("%s/nginx/nginx.pid", h->run_dir)
-					: memory_dup(SYSTEM_PID_FILE);
+	d->pid_file = memory_dup(nginx_daemon_pid_file(h, &d->arena));
 	d->log_file = instance->is_ours ? memory_printf("%s/" NGINX_LOG, h->log_root) : NULL;
 	d->socket = memory_printf("%s/nginx/%s", h->run_dir, instance->socket);
 	return d;

@@ -17,6 +17,9 @@
 
 struct nginx_daemon;
 
+/* Where the nginx that serves webspaces says its pid, in the arena; the host's own: as far as is known. */
+const char *nginx_daemon_pid_file(const struct host *host, struct arena *a);
+
 struct nginx_daemon_config {
 	const struct host *host;
 	struct loop *loop;
