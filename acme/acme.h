@@ -145,7 +145,7 @@ struct record {
 /* Never NULL; an empty one where nothing is known. Owned by the store, until the next call that writes it. */
 const struct record *store_record(struct store *s, const char *webspace, const char *site);
 
-/* One certificate as it lies on disk, for people. Texts end with the call. */
+/* One certificate as it lies on disk, for people. Texts end with the call. issuer NULL: it was not issued yet. */
 struct certificate_entry {
 	const char *webspace, *site;
 	const char *names; /* each with its NUL, an empty one behind them */

@@ -10,6 +10,7 @@
 #include "agent/base/own.h"
 #include "agent/control.h"
 #include "agent/model/load.h"
+#include "agent/renewal.h"
 #include "agent/verb.h"
 
 /* Listing -------------------------------------------------------------------------- */
@@ -39,14 +40,14 @@ static void print_problems(const struct record *r)
 {
 	char until[21];
 
-	if (r->problem)
+	if (r->problem && !(r->reason && strcmp(r->reason, "NamesHeld") == 0))
 		printf("    %s: %s\n", r->reason ? r->reason : "Problem", r->problem);
 	if (r->served_problem)
 		printf("    NotServed: %s\n", r->served_problem);
 	for (size_t i = 0; i < r->n_held; i++)
 		if (r->held[i].until > clock_wall())
-			printf("    %s is held until %s\n", r->held[i].name,
-			       date(r->held[i].until, until));
+			printf("    %s is held until %s: %s\n", r->held[i].name,
+			       date(r->held[i].until, until), r->held[i].why ? r->held[i].why : "");
 }
 
 static void print_entry(const struct certificate_entry *c, void *data)
@@ -54,8 +55,11 @@ static void print_entry(const struct certificate_entry *c, void *data)
 	char ends[21];
 
 	(void)data;
-	printf("%-24s %-24.24s %-8s until %s", c->webspace, c->issuer, c->key,
-	       date(c->not_after, ends));
+	if (c->issuer)
+		printf("%-24s %-24.24s %-8s until %s", c->webspace, c->issuer, c->key,
+		       date(c->not_after, ends));
+	else
+		printf("%-24s not issued yet: %s", c->webspace, c->site);
 	print_next(c);
 	for (const char *name = c->names; *name; name += strlen(name) + 1)
 		printf("    %s\n", name);
@@ -152,7 +156,6 @@ struct action {
 	bool named; /* of a webspace */
 };
 static const struct action actions[] = {
-	{ "renew", "certs-renew", true },
 	{ "revoke", "certs-revoke", true },
 	{ "change-key", "certs-change-key", false },
 	{ "deactivate", "certs-deactivate", false },
@@ -175,7 +178,7 @@ static int act(const struct invocation *in, const struct host *host)
 static int run(const struct invocation *in)
 {
 	struct invocation words = *in;
-	bool as_json = verb_flag(&words, "--json");
+	bool as_json = verb_flag(&words, "--json"), no_wait = verb_flag(&words, "--no-wait");
 	struct host *host;
 	int code;
 
@@ -184,7 +187,11 @@ static int run(const struct invocation *in)
 	host = verb_host(in);
 	if (!host)
 		return EXIT_FAILED;
-	if (words.argc == 0 || strcmp(words.argv[0], "list") == 0)
+	if (words.argc == 2 && strcmp(words.argv[0], "renew") == 0)
+		code = renewal_run(host, words.argv[1], !no_wait);
+	else if (words.argc > 0 && strcmp(words.argv[0], "renew") == 0)
+		code = verb_usage(in, "renew needs the name of a webspace");
+	else if (words.argc == 0 || strcmp(words.argv[0], "list") == 0)
 		code = words.argc > 2 ? verb_usage(in, "one name at most")
 				      : list(host, words.argc == 2 ? words.argv[1] : NULL, as_json);
 	else
@@ -197,7 +204,8 @@ const struct verb certs_verb = {
 	.name = "certs",
 	.summary = "certificates: lists them, renews or revokes them now",
 	.page = "Usage: webspaces [--config FILE] certs [list [NAME]] [--json]\n"
-		"       webspaces [--config FILE] certs renew|revoke NAME\n"
+		"       webspaces [--config FILE] certs renew NAME [--no-wait]\n"
+		"       webspaces [--config FILE] certs revoke NAME\n"
 		"       webspaces [--config FILE] certs change-key|deactivate\n"
 		"\n"
 		"list: who issued each certificate that is served, its key, until when it lasts,\n"
@@ -205,16 +213,18 @@ const struct verb certs_verb = {
 		"are held back and until when. It reads files, and needs no agent. NAME is a\n"
 		"webspace, or .host for the certificate of *.base_domain.\n"
 		"\n"
-		"renew: asks the CA for new certificates of NAME now, whatever was to be waited "
-		"for.\n"
+		"renew: asks the CA for new certificates of NAME now, whatever was to be waited\n"
+		"for, and says of each whether it was renewed or why not. --no-wait: only asks.\n"
 		"revoke: tells the CA that NAME's certificates are not to be trusted any more, "
 		"and\n"
 		"gets others with other keys. For when a key may have become known.\n"
 		"change-key: gives our account at the CA another key.\n"
 		"deactivate: ends our account at the CA; nothing can be had there any more.\n"
-		"These four ask the running agent; the journal tells how it went.\n"
+		"These four ask the running agent; of the last three the journal says how it "
+		"went.\n"
 		"\n"
-		"Exit: 0 done or asked for, 1 failed, 64 usage.\n",
+		"Exit: 0 done or asked for, 1 failed, also in part, 64 usage, 75 renew: not known "
+		"yet.\n",
 	.run = run,
 	.needs_root = true,
 };

@@ -39,6 +39,18 @@ static time_t renewal_of(const struct record *r, const struct chain_facts *f, co
 	return at > r->next_try ? at : r->next_try;
 }
 
+/* There is none, and what is known about it says why. */
+static void tell_unissued(const struct listing *l, const char *webspace, const char *site,
+			  const struct record *r)
+{
+	const struct certificate_entry entry = {
+		.webspace = webspace, .site = site, .names = "", .record = r
+	};
+
+	if (r->reason || r->forced || r->n_held)
+		l->fn(&entry, l->data);
+}
+
 static void tell(const struct listing *l, const char *webspace, const char *site)
 {
 	autopair struct pair pair = { 0 };
@@ -56,8 +68,10 @@ static void tell(const struct listing *l, const char *webspace, const char *site
 	(void)store_authority(l->store, false, clock_wall(), NULL);
 	if (chain_facts(chain, &f, NULL) < 0 ||
 	    chain_read(chain, (struct pem){ buf_text(&pair.key), pair.key.len }, NULL, 0,
-		       l->store->authority, &c, NULL, NULL) < 0)
+		       l->store->authority, &c, NULL, NULL) < 0) {
+		tell_unissued(l, webspace, site, store_record_of(l->store, &p));
 		return;
+	}
 	chain_names(chain, &names);
 	buf_addc(&names, '\0');
 

@@ -40,8 +40,10 @@ int acme_renew(struct acme *a, const char *webspace, struct buf *ret_message)
 		return -ENOENT;
 	for (size_t i = 0; i < o->n; i++)
 		renew_now(o->certs[i]);
-	buf_printf(ret_message, "%zu certificate%s renewed now; 'webspaces certs list' tells", o->n,
-		   o->n == 1 ? " is" : "s are");
+	buf_printf(
+		ret_message,
+		"asked for %zu new certificate%s; 'webspaces certs list %s' shows how it goes on",
+		o->n, o->n == 1 ? "" : "s", webspace);
 	return 0;
 }
 
@@ -102,7 +104,7 @@ int acme_revoke(struct acme *a, const char *webspace, struct buf *ret_message)
 		buf_adds(ret_message, e.text);
 		return -ENOENT;
 	}
-	buf_printf(ret_message, "asked to revoke %zu certificate%s; the journal tells how it went",
+	buf_printf(ret_message, "asked to revoke %zu certificate%s; the journal says how it went",
 		   n, n == 1 ? "" : "s");
 	return 0;
 }

@@ -57,7 +57,7 @@ class Town:
         return webspace, found["reason"], found["message"]
 
     def renew(self, webspace):
-        assert self.host.command("certs", "renew", webspace).returncode == 0
+        assert self.host.command("certs", "renew", webspace, "--no-wait").returncode == 0
 
     def has_order(self, webspace):
         return os.path.exists(f"{self.host.state_dir}/certs/{webspace}/{webspace}.web.test/order.json")
