@@ -77,6 +77,7 @@ void agent_write_host_status(struct agent *a)
 		.held = catalog_held(a->catalog),
 		.held_accounts = reconcile_held(a->reconcile),
 		.problem = a->problem,
+		.note = a->config.host->left_out,
 	};
 	struct err e;
 
@@ -330,6 +331,7 @@ static int open_staying(struct agent *a, struct err *e)
 
 	news_hardlinks();
 	news_host_secret(a->config.host);
+	news_left_out(a->config.host);
 	r = open_watchers(a, e);
 
 	a->metrics = metrics_open(a->config.host, a->loop, a->reconcile);

@@ -226,6 +226,11 @@ static void print_host(struct display *d, const struct json *j, bool lives)
 		display_wrap(d, HUE_PLAIN, 0, json_text(j, "problem"));
 		display_line(d);
 	}
+	if (json_text(j, "note")) {
+		display_add(d, HUE_DIM, "note: ");
+		display_wrap(d, HUE_PLAIN, 0, json_text(j, "note"));
+		display_line(d);
+	}
 	print_rollback(d, j);
 	if (held > 0) {
 		display_printf(d, HUE_WARN, "%lld removal%s held: see 'webspaces confirm --help'",

@@ -302,6 +302,12 @@ void news_directory(const char *problem)
 			  "the directory of webspaces can be read again");
 }
 
+void news_left_out(const struct host *host)
+{
+	if (host->left_out)
+		log_notice("%s", host->left_out);
+}
+
 /* proc(5): without it a user may make a hard link to any file in reach; we refuse those, others may not. */
 void news_hardlinks(void)
 {

@@ -41,6 +41,8 @@ void news_held_accounts(struct news_held *held, size_t n);
 void news_host_file(const char *file, struct stat *known);
 /* Logs why the directory of webspaces cannot be read; NULL: it can again. */
 void news_directory(const char *problem);
+/* Says which listeners are left out on this host. */
+void news_left_out(const struct host *host);
 /* Warns where the host's file holds what looks like a secret, and others may read it. */
 void news_host_secret(const struct host *host);
 /* Warns where the kernel lets users make hard links to files of others. */

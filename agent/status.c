@@ -285,6 +285,7 @@ static struct json *host_json(const struct status_host *host)
 	else
 		json_put_text(j, "rollback", NULL);
 	json_put_text(j, "problem", host->problem);
+	json_put_text(j, "note", host->note);
 	return j;
 }
 

@@ -21,6 +21,7 @@ struct status_host {
 	time_t rolled_back_since;
 	const char *rolled_back_names; /* of whom, in words; NULL where it is not */
 	const char *problem;           /* what is wrong with the host itself, or NULL */
+	const char *note;              /* what is good to know of it, or NULL */
 };
 
 /* Makes run_dir/status; what an earlier agent left is kept until status_sweep. */
@@ -48,5 +49,5 @@ int status_sweep(struct status *s, const struct table *subjects, struct err *e);
 
 /* When an agent wrote down last how the host is; 0: never. */
 time_t status_told(const struct host *host);
-/* {"generation", "revision", "held", "problem", "webspaces": […]} from the files; name NULL: all. Owned by the caller. */
+/* {"generation", "revision", "held", "problem", "note", "webspaces": […]} from the files; name NULL: all. Owned by the caller. */
 int status_read(const struct host *host, const char *name, struct json **ret, struct err *e);

@@ -174,7 +174,14 @@ static bool say_holder(const struct text_list *addresses, struct buf *said)
 static enum found nginx_is_dead(const struct patient *p, struct buf *said, struct buf *cure)
 {
 	bool is_ours = nginx_instance_of(p->host)->is_ours;
+	struct err e = { 0 };
 
+	if (listener_check_addresses(p->host, &e) < 0) {
+		buf_adds(said, e.text);
+		buf_adds(cure, "give the host that address, or say another in webspaces.conf and "
+			       "restart the agent");
+		return FOUND_WRONG;
+	}
 	if (is_ours &&
 	    (say_holder(&p->host->nginx.http, said) || say_holder(&p->host->nginx.https, said))) {
 		buf_adds(cure, "stop that program (or move its sites into webspaces), or have ours "
@@ -212,7 +219,8 @@ enum found step_nginx(struct patient *p, struct buf *said, struct buf *cure)
 			   p->host->log_root);
 		return FOUND_WRONG;
 	}
-	buf_printf(said, "serves generation %" PRIu64 ", the one that is published", served);
+	buf_printf(said, "serves generation %" PRIu64 ", the one that is published%s%s", served,
+		   p->host->left_out ? "; " : "", p->host->left_out ?: "");
 	return FOUND_WELL;
 }
 

@@ -95,7 +95,9 @@ struct host {
 	/* Looked up by host_resolve, not configured. */
 	uid_t web_uid;
 	gid_t web_gid;
-	gid_t log_gid; /* whose members read logs and status: adm, else root */
+	const char *
+		left_out; /* listeners of a family that the kernel lacks, in a sentence; NULL: none */
+	gid_t log_gid;    /* whose members read logs and status: adm, else root */
 
 	struct arena arena; /* owns all of the above */
 };

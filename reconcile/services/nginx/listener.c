@@ -127,6 +127,42 @@ static void holder(unsigned port, char *ret, size_t size)
 	}
 }
 
+static void port_set(struct address *a, uint16_t port)
+{
+	if (a->sa.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&a->sa)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)&a->sa)->sin_port = htons(port);
+}
+
+static int check_address(const char *address, struct err *e)
+{
+	struct address a;
+	autofd int fd = -1;
+
+	if (!address_parse(address, &a))
+		return 0;
+	port_set(&a, 0); /* any: whose the port is does not matter here */
+	fd = socket(a.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a.sa, a.len) == 0 || errno != EADDRNOTAVAIL)
+		return 0;
+	return err_set(e, EHOSTDOWN,
+		       "nginx cannot listen on %s: this host does not have that address (`ip "
+		       "address` lists those it has)",
+		       address);
+}
+
+int listener_check_addresses(const struct host *h, struct err *e)
+{
+	const struct text_list *lists[] = { &h->nginx.http, &h->nginx.https };
+	int r = 0;
+
+	for (size_t i = 0; i < ELEMENTS(lists); i++)
+		for (size_t j = 0; j < lists[i]->count && r == 0; j++)
+			r = check_address(lists[i]->items[j], e);
+	return r;
+}
+
 int listener_check(const char *address, struct err *e)
 {
 	struct address a;

@@ -18,6 +18,7 @@
 #include "agent/base/own.h"
 #include "reconcile/service.h"
 #include "reconcile/services/nginx/handover.h"
+#include "reconcile/services/nginx/listener.h"
 #include "reconcile/services/nginx/nginx_daemon.h"
 #include "reconcile/services/nginx/nginx_dropins.h"
 #include "reconcile/services/nginx/surveyor.h"
@@ -91,12 +92,14 @@ static int nginx_check(const struct unit *u, const char *dir, struct arena *a,
 {
 	const struct nginx *n = owner(u);
 	const struct survey *s = n->surveyor ? surveyor_result(n->surveyor) : NULL;
+	int r;
 
 	(void)ret_env;
 	if (s && s->problem)
 		return err_set(e, EHOSTDOWN, "%s", s->problem);
+	r = listener_check_addresses(unit_host(u), e);
 	*ret_argv = n->instance->check(unit_host(u), dir, a);
-	return nginx_dropins_link(&n->dropins, dir, e);
+	return r < 0 ? r : nginx_dropins_link(&n->dropins, dir, e);
 }
 
 static int nginx_activate(struct unit *u, uint64_t generation, struct err *e)
