@@ -103,19 +103,28 @@ static void check_listeners(const struct rules *r, const struct host *h)
 		rule_broken(r, "nginx.tls_protocols", "there is no protocol");
 }
 
+/* nginx takes variables and patterns where it takes paths, php-fpm ends words at quotes, blanks and colons. */
+#define PATH_HAS_NOT " $:'\"\\*?[]"
+
 static void check_places(const struct rules *r, const struct host *h)
 {
 	const struct {
 		const char *key, *path;
 	} places[] = {
-		{ "config_dir", h->config_dir }, { "home_root", h->home_root },
-		{ "state_dir", h->state_dir },   { "run_dir", h->run_dir },
-		{ "log_root", h->log_root },
+		{ "config_dir", h->config_dir }, /* ours alone: it may have any */
+		{ "home_root", h->home_root },   { "state_dir", h->state_dir },
+		{ "run_dir", h->run_dir },       { "log_root", h->log_root },
 	};
 
 	for (size_t i = 0; i < ELEMENTS(places); i++) {
 		if (strcmp(places[i].path, "/") == 0)
 			rule_broken(r, places[i].key, "the root of the host is no place for this");
+		if (i > 0 && strpbrk(places[i].path, PATH_HAS_NOT))
+			rule_broken(r, places[i].key,
+				    "%s has a character that nginx or php-fpm would misread: "
+				    "expected a "
+				    "path without any of blank %s",
+				    places[i].path, PATH_HAS_NOT);
 		for (size_t j = 0; j < ELEMENTS(places); j++)
 			if (i != j && strcmp(places[j].key, "home_root") == 0 &&
 			    is_within(places[i].path, places[j].path))

@@ -1,5 +1,6 @@
 """The texts of tests/golden, given to the real daemons: they accept them, and serve what they say."""
 
+import contextlib
 import glob
 import http.client
 import os
@@ -330,27 +331,55 @@ def test_each_webspace_has_its_own_access_log(daemons):  # F3
         assert "GET /probe.php" in f.read()
 
 
-def test_nginx_reads_back_what_the_quoter_said(daemons):
-    """quote_test --say prints pairs: a value in hexadecimal, and how it is said."""
-    out = subprocess.run([os.path.join(REPOSITORY, "build", "unit", "quote_test"), "--say"], capture_output=True,
-                         text=True, errors="surrogateescape", check=True).stdout
-    pairs = [line.split("\t", 1) for line in out.splitlines()]
-    assert len(pairs) > 200
-    locations = "".join(f"location = /{i} {{ return 200 {said}; }}\n" for i, (_, said) in enumerate(pairs))
+def said(what):
+    """Pairs of quote_test: a value, and how nginx is told it."""
+    program = os.path.join(REPOSITORY, "build", "unit", "quote_test")
+    out = subprocess.run([program, what], capture_output=True, text=True, errors="surrogateescape", check=True).stdout
+    return [line.split("\t", 1) for line in out.splitlines()]
+
+
+@contextlib.contextmanager
+def nginx_with(text):
+    """A function that asks an nginx of this http {} for a path: the answer's body."""
     conf = f"{ROOT}/quote.conf"
     with open(conf, "w", errors="surrogateescape") as f:
-        f.write(f"pid {ROOT}/quote.pid; events {{}} http {{ access_log off; geo $ws_dollar {{ default '$'; }}\n"
-                f"server {{ listen unix:{ROOT}/quote.sock; {locations} }} }}\n")
+        f.write(f"pid {ROOT}/quote.pid; events {{}} http {{ access_log off; geo $ws_dollar {{ default '$'; }}\n{text} }}\n")
     server = subprocess.Popen(["/usr/sbin/nginx", "-c", conf, "-g", "daemon off; error_log stderr;"])
     try:
         wait_for("nginx", lambda: os.path.exists(f"{ROOT}/quote.pid"))
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(f"{ROOT}/quote.sock")
         connection = http.client.HTTPConnection("x")
-        connection.sock = sock
-        for i, (value, said) in enumerate(pairs):
-            connection.request("GET", f"/{i}")
-            assert connection.getresponse().read().hex() == value, said
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(f"{ROOT}/quote.sock")
+
+        def ask_it(path):
+            connection.request("GET", path)
+            return connection.getresponse().read()
+
+        yield ask_it
     finally:
         server.terminate()
         server.wait(10)
+
+
+def test_nginx_reads_back_what_the_quoter_said(daemons):
+    """quote_test --say prints pairs: a value in hexadecimal, and how it is said."""
+    pairs = said("--say")
+    assert len(pairs) > 200
+    locations = "".join(f"location = /{i} {{ return 200 {text}; }}\n" for i, (_, text) in enumerate(pairs))
+    with nginx_with(f"server {{ listen unix:{ROOT}/quote.sock; keepalive_requests 10000; {locations} }}") as ask_it:
+        for i, (value, text) in enumerate(pairs):
+            assert ask_it(f"/{i}").hex() == value, text
+
+
+@pytest.mark.parametrize("kind", ["", "hostnames;"])
+def test_F1_nginx_finds_every_key_that_the_quoter_said(daemons, kind):
+    pairs = [pair for pair in said("--say-keys") if kind or "*" not in pair[0]]
+    assert len(pairs) > 150
+    rows = "".join(f"{text} {i};\n" for i, (_, text) in enumerate(pairs))
+    with nginx_with(
+        f"map_hash_bucket_size 512; map $arg_key $found {{ {kind} default none; {rows} }}\n"
+        f"server {{ listen unix:{ROOT}/quote.sock; keepalive_requests 10000; return 200 $found; }}"
+    ) as ask_it:
+        for i, (value, text) in enumerate(pairs):
+            assert ask_it(f"/?key={value.replace('*', 'any')}").decode() == str(i), text
+        assert ask_it("/?key=nowhere") == b"none"

@@ -417,6 +417,7 @@ static void names_of_webspaces_are_checked(void **state)
 
 	(void)state;
 	assert_int_equal(load_webspace(host, "root", "r", "", 0, &w, &p), -EINVAL);
+	assert_int_equal(load_webspace(host, "global", "r", "", 0, &w, &p), -EINVAL);
 	assert_int_equal(load_webspace(host, "web_1", "r", "", 0, &w, &p), -EINVAL);
 	problems_print(&p, stderr);
 	problems_clear(&p);
@@ -605,6 +606,10 @@ static void faults_of_the_hosts_file_are_told(void **state)
 	host_fails("accounts = { uid_max = 10; };", 0644, "10 is not from 1000");
 	host_fails("accounts = { uid_max = 70000; };", 0644, "65534");
 	host_fails("run_dir = \"/home/www/run\";", 0644, "lies in home_root");
+	host_fails("run_dir = \"/run/a b\";", 0644, "would misread");
+	host_fails("state_dir = \"/srv/a$b\";", 0644, "state_dir: /srv/a$b has a character");
+	host_fails("home_root = \"/srv/a:b\";", 0644, "home_root: /srv/a:b has a character");
+	host_fails("log_root = \"/srv/a[b]\";", 0644, "log_root: /srv/a[b] has a character");
 	host_fails("nginx = { https = [\"0.0.0.0:80\"]; };", 0644,
 		   "0.0.0.0:80 is in nginx.http and");
 	host_fails("", 0666, "written by others");

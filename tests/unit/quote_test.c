@@ -189,8 +189,35 @@ static int say_for_nginx(void)
 	return 0;
 }
 
+/* Keys of a map likewise: words with every first character and of map's own, alone and with more behind. */
+static int say_keys(void)
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+	static const char *const rests[] = { "", "as", "/1", ".test" };
+	static const char *const words[] = { "default",  "hostnames", "include",
+					     "volatile", "default/1", "*.n.test" };
+
+	for (const char *c = first; *c; c++)
+		for (size_t i = 0; i < ELEMENTS(rests); i++) {
+			autobuf struct buf value = { 0 }, said = { 0 };
+
+			buf_printf(&value, "%c%s", *c, rests[i]);
+			if (quote_nginx_key(&said, buf_text(&value)) == 0)
+				printf("%s\t%s\n", buf_text(&value), buf_text(&said));
+		}
+	for (size_t i = 0; i < ELEMENTS(words); i++) {
+		autobuf struct buf said = { 0 };
+
+		if (quote_nginx_key(&said, words[i]) == 0)
+			printf("%s\t%s\n", words[i], buf_text(&said));
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "--say-keys") == 0)
+		return say_keys();
 	if (argc > 1 && strcmp(argv[1], "--say") == 0)
 		return say_for_nginx();
 
