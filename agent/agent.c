@@ -53,6 +53,7 @@ const char *agent_problem(const struct agent *a)
 void agent_entry_changed(struct entry *entry, void *data)
 {
 	struct agent *a = data;
+	const struct file_problem problem = { entry->problem_reason, entry->problem };
 
 	if (a->config.mode != AGENT_PLAN)
 		news_file(entry, a->config.host->reconcile.removal_grace_s,
@@ -62,15 +63,15 @@ void agent_entry_changed(struct entry *entry, void *data)
 	if (entry->going)
 		reconcile_take(a->reconcile, entry->name);
 	else
-		reconcile_set(a->reconcile, entry->name, entry->webspace, entry->problem,
-			      entry->lost);
+		reconcile_set(a->reconcile, entry->name, entry->webspace,
+			      entry->problem ? &problem : NULL, entry->lost);
 	if (entry->held)
 		news_add_held(&a->held, entry->name);
 }
 
 void agent_write_host_status(struct agent *a)
 {
-	autobuf struct buf names = { 0 }, complaints = { 0 };
+	autobuf struct buf names = { 0 }, complaints = { 0 }, passed_over = { 0 };
 	struct status_host host = {
 		.generation = reconcile_generation(a->reconcile),
 		.revision = catalog_revision(a->catalog),
@@ -87,6 +88,9 @@ void agent_write_host_status(struct agent *a)
 	host.rolled_back = catalog_rolled_back(a->catalog, &host.rolled_back_since);
 	catalog_rollback_names(a->catalog, &names);
 	host.rolled_back_names = buf_text(&names);
+	catalog_passed_over(a->catalog, &passed_over);
+	host.passed_over = buf_text(&passed_over);
+	news_passed_over(&a->held, a->config.host->config_dir, host.passed_over);
 	metrics_held(a->metrics, host.held);
 	news_held_accounts(&a->held, host.held_accounts);
 	if (a->status && status_write_host(a->status, &host, &e) < 0)

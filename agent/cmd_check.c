@@ -20,6 +20,7 @@
 #include "agent/model/load.h"
 #include "agent/model/names.h"
 #include "agent/model/secrets.h"
+#include "agent/model/trusted.h"
 #include "agent/verb.h"
 
 struct check {
@@ -50,7 +51,7 @@ static void check_file(struct check *c, int dir, const char *file, const char *s
 
 	if (!name_of_file(file, name))
 		problems_add(&c->problems, shown, 0, "",
-			     "not a webspace's file: these are NAME.conf");
+			     "not a webspace's file: it must be named NAME.conf");
 	else if (load_read(dir, file, &text, &len, &e) < 0)
 		problems_add(&c->problems, shown, 0, "", "%s", e.text);
 	else if (load_webspace(c->host, name, shown, text, len, &w, &c->problems) == 0)
@@ -113,23 +114,29 @@ static void clear_webspaces(struct check *c)
 
 /* paths ------------------------------------------------------------------ */
 
+/* As the agent takes them: by the webspace's name, so that "a.conf" comes before "a-b.conf". */
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
-	return strcmp((*a)->d_name, (*b)->d_name);
+	size_t n = strcspn((*a)->d_name, "."), m = strcspn((*b)->d_name, ".");
+	int r = strncmp((*a)->d_name, (*b)->d_name, n < m ? n : m);
+
+	if (r == 0 && n != m)
+		return n < m ? -1 : 1;
+	return r ? r : strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int is_webspace_file(const struct dirent *de)
+static int is_mentioned(const struct dirent *de)
 {
 	char name[NAME_FILE_MAX + 1];
 
-	return name_of_file(de->d_name, name);
+	return name_of_file(de->d_name, name) || name_is_passed_over(de->d_name);
 }
 
 static void check_directory(struct check *c, const char *path)
 {
 	autofd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent **found = NULL;
-	int n = scandir(path, &found, is_webspace_file, by_name);
+	int n = scandir(path, &found, is_mentioned, by_name);
 
 	if (dir < 0 || n < 0)
 		problems_add(&c->problems, path, 0, "", "%s", strerror(errno));
@@ -138,13 +145,28 @@ static void check_directory(struct check *c, const char *path)
 		autofree char *shown = memory_printf(
 			"%s%s%s", path, len && path[len - 1] == '/' ? "" : "/", found[i]->d_name);
 
-		if (dir >= 0)
+		if (name_is_passed_over(found[i]->d_name))
+			printf("%s: ignored: a webspace's file is named NAME.conf\n", shown);
+		else if (dir >= 0)
 			check_file(c, dir, found[i]->d_name, shown);
 		free(found[i]);
 	}
 	free(found);
 	check_names(c);
 	clear_webspaces(c);
+}
+
+/* The host's own directory: the agent takes it only from root's hands. */
+static void check_own(struct check *c)
+{
+	const char *path = c->host->config_dir;
+	struct err e = { 0 };
+	autofd int dir = trusted_open_dir(path, &e);
+
+	if (dir < 0)
+		problems_add(&c->problems, path, 0, "", "%s", e.text);
+	else
+		check_directory(c, path);
 }
 
 static void check_path(struct check *c, const char *path)
@@ -183,7 +205,7 @@ static int run(const struct invocation *in)
 		for (int i = 0; i < in->argc; i++)
 			check_path(&c, in->argv[i]);
 		if (in->argc == 0)
-			check_directory(&c, host->config_dir);
+			check_own(&c);
 	}
 	problems_sort(&c.problems);
 	problems_print(&c.problems, stderr);
@@ -200,8 +222,9 @@ const struct verb check_verb = {
 		"\n"
 		"Validates configuration: webspaces' files (NAME.conf), directories of them, and\n"
 		"the host's file that --config names. Without PATH: the host's config_dir. In a\n"
-		"directory also names that two webspaces want are told. Needs no root and no\n"
-		"daemons, changes nothing.\n"
+		"directory also names that two webspaces want are reported, and on stdout the "
+		"files\n"
+		"that are ignored. Needs no root and no daemons, changes nothing.\n"
 		"\n"
 		"Every problem is a line on stderr: file:line: key: what is wrong\n"
 		"\n"

@@ -237,6 +237,11 @@ static void print_host(struct display *d, const struct json *j, bool lives)
 			       held, held == 1 ? " is" : "s are");
 		display_line(d);
 	}
+	if (json_text(j, "ignored")) {
+		display_add(d, HUE_DIM, "ignored, as a webspace's file is named NAME.conf: ");
+		display_wrap(d, HUE_DIM, 0, json_text(j, "ignored"));
+		display_line(d);
+	}
 	if (accounts > 0) {
 		display_printf(d, HUE_WARN,
 			       "%lld accounts are gone at once and are not made again: see "

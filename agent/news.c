@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/hash.h"
 #include "agent/base/ids.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
@@ -28,6 +29,7 @@ struct topic {
 /* Failures of a pass and quarantines are told by themselves, the CA's terms by `status`. */
 static const struct topic topics[] = {
 	{ CONDITION_LOADED, "Invalid", ID_INVALID },
+	{ CONDITION_LOADED, "NotSaved", ID_FAILED },
 	{ CONDITION_PHP, "VersionMissing", ID_FAILED },
 	{ CONDITION_PHP, "Refused", ID_FAILED },
 	{ CONDITION_SITES, "NoNames", ID_FAILED },
@@ -264,6 +266,20 @@ void news_held(struct news_held *held)
 			  "'webspaces confirm'",
 			  n, n > 1 ? "s are" : " is", first->key, n > 1 ? ", …" : "");
 	table_clear(&held->names);
+}
+
+void news_passed_over(struct news_held *held, const char *dir, const char *files)
+{
+	uint64_t hash = *files ? hash_text(HASH_START, files) : 0;
+	bool stays = hash == held->passed_over_seen;
+
+	held->passed_over_seen = hash;
+	if (!stays || hash == held->passed_over)
+		return;
+	held->passed_over = hash;
+	if (hash)
+		log_entry(&(struct log_entry){ .level = LOG_NOTICE, .id = ID_ASKED },
+			  "%s: ignored, as a webspace's file is named NAME.conf: %s", dir, files);
 }
 
 void news_held_accounts(struct news_held *held, size_t n)

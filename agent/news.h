@@ -27,13 +27,16 @@ void news_file(const struct entry *entry, unsigned grace_s, const char *revision
 
 /* Removals that one look has found to be held: one line for all of them. */
 struct news_held {
-	struct table names; /* a set */
-	size_t n_accounts;  /* that were held when it was logged last */
+	struct table names;                     /* a set */
+	size_t n_accounts;                      /* that were held when it was logged last */
+	uint64_t passed_over, passed_over_seen; /* hashes of the files named last, and seen last */
 };
 void news_add_held(struct news_held *held, const char *name);
 /* Logs, if there are any, and forgets them. */
 void news_held(struct news_held *held);
 
+/* Logs once which files of the directory are not webspaces', if they have been there for two looks. */
+void news_passed_over(struct news_held *held, const char *dir, const char *files);
 /* Logs that so many lost accounts are held, if more are than before. */
 void news_held_accounts(struct news_held *held, size_t n);
 

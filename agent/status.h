@@ -19,6 +19,7 @@ struct status_host {
 		held_accounts; /* removals and lost accounts that wait for `webspaces confirm` */
 	uint64_t rolled_back;  /* as of which generation; 0: what files say is in force */
 	time_t rolled_back_since;
+	const char *passed_over;       /* files of config_dir that are not webspaces'; "": none */
 	const char *rolled_back_names; /* of whom, in words; NULL where it is not */
 	const char *problem;           /* what is wrong with the host itself, or NULL */
 	const char *note;              /* what is good to know of it, or NULL */

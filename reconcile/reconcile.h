@@ -111,13 +111,19 @@ int reconcile_open(const struct reconcile_config *config, struct reconcile **ret
 /* Stops looking after things and leaves them running. */
 void reconcile_close(struct reconcile *r);
 
+/* What is wrong with a webspace's file. */
+struct file_problem {
+	const char *reason; /* of the condition: "Invalid", "NotSaved"; static */
+	const char *text;
+};
+
 /*
  * The webspace's desired state from now on (borrowed until the next set, drop or
  * REPORT_REMOVED). problem: why the file as it is does not load, or NULL; then
  * webspace is the last known good one, or NULL. lost: see struct entry.
  */
 void reconcile_set(struct reconcile *r, const char *name, const struct webspace *webspace,
-		   const char *problem, const char *lost);
+		   const struct file_problem *problem, const char *lost);
 /* An earlier agent saw all of that state in sync on this machine: what differs now is drift. */
 void reconcile_was_ready(struct reconcile *r, const char *name);
 /* Takes it out of service, also one that was never set; REPORT_REMOVED when done. */

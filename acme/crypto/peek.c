@@ -58,17 +58,23 @@ static int say_and_hear(BIO *bio, const char *address, const char *name, const c
 			   "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: webspaces doctor\r\n"
 			   "Connection: close\r\n\r\n",
 			   path, name);
-	int n = 0, got;
+	int n = 0, got = 0, code;
 
 	if (BIO_write(bio, text, len) != len)
 		return failed(e, address, "write");
+	errno = 0;
 	while (n < (int)sizeof(text) - 1 &&
 	       (got = BIO_read(bio, text + n, (int)sizeof(text) - 1 - n)) > 0) {
 		n += got;
 		if (memchr(text, '\n', (size_t)n))
 			break;
 	}
+	code = errno;
 	text[n] = '\0';
+	if (got < 0 && (code == EAGAIN || code == EWOULDBLOCK)) {
+		ERR_clear_error();
+		return err_set(e, ETIMEDOUT, "%s: no answer within %d s", address, PATIENCE_S);
+	}
 	if (strncmp(text, "HTTP/1.", 7) == 0)
 		ret->status = (int)strtol(text + 9, NULL, 10);
 	ERR_clear_error();

@@ -301,6 +301,16 @@ static int check_object(const struct stat *st, const struct acl_rights *want, st
 	return 0;
 }
 
+/* errno's words, or what to do where the file system cannot have any. */
+static const char *reason_of(int code)
+{
+	return code == EOPNOTSUPP
+		       ? "the file system has no POSIX ACLs: mount it with them (ext4: -o acl, "
+			 "ZFS: "
+			 "acltype=posixacl), or set web_access = \"group\" in the host's file"
+		       : strerrordesc_np(code);
+}
+
 int acl_write(int fd, const struct acl_rights *want, struct err *e)
 {
 	struct path_fd path = path_of_fd(fd);
@@ -324,10 +334,10 @@ int acl_write(int fd, const struct acl_rights *want, struct err *e)
 	/* The default first: a failure leaves the object as closed as it is now. */
 	r = S_ISDIR(st.st_mode) ? write_default(path.text, want) : 0;
 	if (r < 0)
-		return err_set(e, -r, "set the default ACL: %s", strerror(-r));
+		return err_set(e, -r, "set the default ACL: %s", reason_of(-r));
 	r = write_access(fd, path.text, want);
 	if (r < 0)
-		return err_set(e, -r, "set mode and ACL: %s", strerror(-r));
+		return err_set(e, -r, "set mode and ACL: %s", reason_of(-r));
 	return 0;
 }
 

@@ -46,6 +46,9 @@ const struct json *patient_condition(const struct patient *p, const char *type);
 /* True and its message said, if that is what the last agent saw. */
 bool patient_has(const struct patient *p, const char *type, const char *reason, struct buf *said);
 
+/* How many .htaccess files lie in its sites' directories and one level below, as far as that is seen. */
+size_t doctor_htaccess_count(const struct patient *p);
+
 /* doctor_file.c */
 step_fn step_agent, step_file, step_loads, step_state;
 /* doctor_tree.c */

@@ -244,6 +244,7 @@ enum found step_site(struct patient *p, struct buf *said, struct buf *cure)
 	size_t len = 0;
 	autofree char *text = generation_read(dir, generation_current(dir), MEMBERS_FILE, &len);
 	struct search s = { .name = p->name };
+	size_t n;
 
 	if (patient_has(p, "Sites", "Quarantined", said)) {
 		buf_printf(cure,
@@ -259,5 +260,14 @@ enum found step_site(struct patient *p, struct buf *said, struct buf *cure)
 		return FOUND_WRONG;
 	}
 	buf_adds(said, "part of what nginx serves");
+	n = doctor_htaccess_count(p);
+	if (n > 0) {
+		buf_printf(said, "; %zu .htaccess file%s in its tree %s ignored: nginx reads none",
+			   n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
+		buf_adds(cure,
+			 "what they deny is served: write their rules into the webspace's file, "
+			 "or move what nobody may see out of the site's root");
+		return FOUND_HINT;
+	}
 	return FOUND_WELL;
 }

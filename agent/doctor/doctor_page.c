@@ -1,5 +1,6 @@
 /* From outside: where the names lead, and what our own listeners answer to them. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -141,10 +142,17 @@ static enum found look_at_page(struct patient *p, const struct site *s, bool tls
 	char name[300], address[REACH_MAX];
 	struct peek seen;
 	struct err e = { 0 };
+	int r;
 
 	reach_of(at->items[0], address);
 	name_to_ask(s, name);
-	if (peek_ask(address, name, "/", tls, &seen, &e) < 0) {
+	r = peek_ask(address, name, "/", tls, &seen, &e);
+	if (r == -ETIMEDOUT) {
+		buf_printf(said, "%s: %s", name, e.text);
+		cure_status(p, s, 504, cure);
+		return FOUND_WRONG;
+	}
+	if (r < 0) {
 		buf_printf(said, "%s: %s", name, e.text);
 		buf_printf(cure, "%s/nginx-error.log says why nginx hung up", p->host->log_root);
 		return FOUND_WRONG;
@@ -158,6 +166,11 @@ static enum found look_at_page(struct patient *p, const struct site *s, bool tls
 	if (tls && seen.ends <= clock_wall()) {
 		buf_printf(said, "the certificate that %s is shown has expired", name);
 		buf_printf(cure, "webspaces certs renew %s", p->name);
+		return FOUND_WRONG;
+	}
+	if (seen.status == 0) {
+		buf_printf(said, "%s: nginx closed the connection without an answer", name);
+		buf_printf(cure, "%s/nginx-error.log says why", p->host->log_root);
 		return FOUND_WRONG;
 	}
 	buf_printf(said, "%s%s answers %d", said->len ? "; " : "", name, seen.status);

@@ -23,7 +23,7 @@ static void say_finding(const struct item *item, const struct finding *f, struct
 
 /* The first of its items that is not as it should be. */
 static enum found look_at_items(struct patient *p, const struct resource_type *type, void *state,
-				struct buf *said, enum observed *ret_state)
+				struct buf *said, struct finding *ret)
 {
 	struct item_list items = { 0 };
 	struct err e = { 0 };
@@ -34,23 +34,50 @@ static enum found look_at_items(struct patient *p, const struct resource_type *t
 	}
 	type->desire(p->world, state, p->webspace, &items);
 	for (size_t i = 0; i < items.count; i++) {
-		struct finding f = { 0 };
-
-		type->observe(p->world, state, p->webspace, &items.items[i], &f);
-		if (f.state == OBSERVED_IN_SYNC || f.state == OBSERVED_PLACEHOLDER)
+		*ret = (struct finding){ 0 };
+		type->observe(p->world, state, p->webspace, &items.items[i], ret);
+		if (ret->state == OBSERVED_IN_SYNC || ret->state == OBSERVED_PLACEHOLDER)
 			continue;
-		*ret_state = f.state;
-		say_finding(&items.items[i], &f, said);
+		say_finding(&items.items[i], ret, said);
 		return FOUND_WRONG;
 	}
 	buf_printf(said, "%zu as they should be", items.count);
 	return FOUND_WELL;
 }
 
+/* What to do, where the finding does not say it itself. */
+static void cure_finding(const struct patient *p, const struct finding *f, struct buf *cure)
+{
+	const char *reason = f->reason ? f->reason : "";
+
+	if (f->state == OBSERVED_MISSING || f->state == OBSERVED_DIFFERS)
+		buf_printf(cure,
+			   "a running agent puts it right at once: systemctl reload webspaces; if "
+			   "it comes again, journalctl WEBSPACE=%s says why",
+			   p->name);
+	else if (strcmp(reason, "SourceMissing") == 0)
+		buf_printf(cure,
+			   "make that path by hand (mount its disk, start its service), or take "
+			   "it out of binds in %s/%s.conf",
+			   p->host->config_dir, p->name);
+	else if (strcmp(reason, "BadBind") == 0 || strcmp(reason, "BundleMissing") == 0)
+		buf_printf(cure, "change binds in %s/%s.conf", p->host->config_dir, p->name);
+	else if (strcmp(reason, "Held") == 0)
+		buf_adds(cure, "put the accounts back, or webspaces confirm");
+	else if (strcmp(reason, "NoAccount") == 0)
+		buf_printf(cure, "adduser --disabled-login %s, or accounts.create = true", p->name);
+	else if (strcmp(reason, "NameService") == 0)
+		buf_adds(cure, "see that the directory service of /etc/nsswitch.conf answers");
+	else
+		buf_adds(cure,
+			 "it is somebody else's, so it is left as it is: put right by hand what "
+			 "the message names, or move it away");
+}
+
 static enum found look_at(struct patient *p, const struct resource_type *type, struct buf *said,
 			  struct buf *cure)
 {
-	enum observed state = OBSERVED_IN_SYNC;
+	struct finding f = { .state = OBSERVED_IN_SYNC };
 	void *own = NULL;
 	struct err e = { 0 };
 	enum found found;
@@ -60,19 +87,12 @@ static enum found look_at(struct patient *p, const struct resource_type *type, s
 		buf_adds(cure, "see the journal: journalctl -u webspaces");
 		return FOUND_WRONG;
 	}
-	found = look_at_items(p, type, own, said, &state);
+	found = look_at_items(p, type, own, said, &f);
 	if (type->close)
 		type->close(own);
 	if (found == FOUND_WELL)
 		return found;
-	if (state == OBSERVED_MISSING || state == OBSERVED_DIFFERS)
-		buf_printf(cure,
-			   "a running agent puts it right at once: systemctl reload webspaces; if "
-			   "it comes again, journalctl WEBSPACE=%s says why",
-			   p->name);
-	else
-		buf_adds(cure, "nothing of others is ever touched: put that right by hand, or move "
-			       "it away");
+	cure_finding(p, &f, cure);
 	return found;
 }
 

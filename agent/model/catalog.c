@@ -95,7 +95,10 @@ static void take_text(struct catalog *c, struct item *it, const char *text, size
 	item_put_loaded(c, it, w);
 	/* In force all the same; said, and tried again in the next look. */
 	if (good_put(&c->good, item_file(it->name, file), text, len, &e) < 0) {
-		item_put_problem(c, it, memory_dup(e.text));
+		item_put_problem(
+			c, it,
+			memory_printf("in force, but not kept for the next start: %s", e.text));
+		it->entry.problem_reason = "NotSaved";
 		it->hash = 0;
 		it->stamp = 0;
 	}
@@ -254,10 +257,14 @@ static int list_changed(struct catalog *c, DIR *d, struct pointers *ret, struct 
 {
 	struct dirent *de;
 
+	table_clear(&c->passed_over);
 	while (errno = 0, (de = readdir(d))) {
 		char name[NAME_FILE_MAX + 1];
 		struct item *it;
 		struct stat st;
+
+		if (name_is_passed_over(de->d_name))
+			(void)table_set(&c->passed_over, de->d_name, c);
 
 		if (!name_of_file(de->d_name, name) || !file_stat(dirfd(d), name, &st))
 			continue;
@@ -353,6 +360,7 @@ void catalog_close(struct catalog *c)
 		item_free(te->value);
 	table_clear(&c->items);
 	table_clear(&c->absent);
+	table_clear(&c->passed_over);
 	conflict_clear(&c->conflict);
 	pointers_clear(&c->touched);
 	rollback_close(c);
@@ -465,6 +473,11 @@ const struct table *catalog_entries(const struct catalog *c)
 const char *catalog_revision(const struct catalog *c)
 {
 	return c->revision;
+}
+
+void catalog_passed_over(const struct catalog *c, struct buf *ret)
+{
+	(void)table_list(&c->passed_over, 5, ret);
 }
 
 size_t catalog_held(const struct catalog *c)

@@ -29,9 +29,11 @@ struct entry {
 	const char *name;
 	const struct webspace *webspace; /* in force; NULL: never loaded */
 	const char *problem; /* why the file as it is now does not load; NULL: it does */
-	const char *lost;    /* names it wants but another has, in a sentence; NULL: none */
-	bool rolled_back;    /* in force is what its file said earlier (catalog_roll_back) */
-	bool from_good;      /* in force is the last known good text, not the file */
+	const char *
+		problem_reason; /* a word for the problem: "Invalid", or "NotSaved" where it is in force */
+	const char *lost; /* names it wants but another has, in a sentence; NULL: none */
+	bool rolled_back; /* in force is what its file said earlier (catalog_roll_back) */
+	bool from_good;   /* in force is the last known good text, not the file */
 	bool elsewhere; /* `hosts` places it on other hosts: treated as absent, and not told if it never was here */
 	time_t absent_since; /* clock_steady() of the first look that missed the file; 0: it is there */
 	bool held;           /* its removal waits for `webspaces confirm` */
@@ -95,5 +97,7 @@ struct entry *catalog_get(const struct catalog *c, const char *name);
 const struct table *catalog_entries(const struct catalog *c);
 /* The git commit of config_dir, or NULL. */
 const char *catalog_revision(const struct catalog *c);
+/* Files of the directory that are not webspaces', for people: "README, alice.conf.bak and 3 more"; "": none. */
+void catalog_passed_over(const struct catalog *c, struct buf *ret);
 /* How many removals are held. */
 size_t catalog_held(const struct catalog *c);

@@ -293,6 +293,7 @@ void item_set_absent(struct catalog *c, struct item *it, bool elsewhere, time_t 
 void item_put_problem(struct catalog *c, struct item *it, char *text)
 {
 	item_set_present(c, it);
+	it->entry.problem_reason = "Invalid";
 	if (item_set_text(&it->entry.problem, text))
 		item_touch(c, it);
 }

@@ -53,6 +53,8 @@ struct catalog {
 	time_t rolled_back_since;
 	int held;          /* the directory of texts in force instead of files; -1: none */
 	bool file_changed; /* in this look */
+	struct table
+		passed_over; /* names of files that are not webspaces', of the last look at all */
 };
 
 void pointers_add(struct pointers *p, void *item);

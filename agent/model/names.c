@@ -99,10 +99,7 @@ int name_check_webspace(const char *name, struct err *e)
 		return err_set(e, EINVAL,
 			       "a webspace's name has lower-case letters, digits, - and _ only");
 	if (is_reserved(name))
-		return err_set(
-			e, EINVAL,
-			"%s is the name of a system user, one of the system's own: choose another",
-			name);
+		return err_set(e, EINVAL, "%s is a name of the system's own: choose another", name);
 	return 0;
 }
 
@@ -122,6 +119,15 @@ bool name_of_file(const char *file, char ret[static NAME_FILE_MAX + 1])
 	memcpy(ret, file, len);
 	ret[len] = '\0';
 	return true;
+}
+
+bool name_is_passed_over(const char *file)
+{
+	char name[NAME_FILE_MAX + 1];
+
+	if (name_of_file(file, name) || strncmp(file, "..", 2) == 0 || strcmp(file, ".") == 0)
+		return false;
+	return file[0] != '.' || strstr(file, ".conf");
 }
 
 /* host names ---------------------------------------------------------- */

@@ -25,6 +25,8 @@ int name_check_webspace(const char *name, struct err *e);
 
 /* "NAME.conf" → NAME in ret, good or not; false: no webspace's file (dotfile, backup, other suffix). */
 bool name_of_file(const char *file, char ret[static NAME_FILE_MAX + 1]);
+/* A file of the same directory that is not a webspace's, and that somebody may take for one: not a hidden one without .conf. */
+bool name_is_passed_over(const char *file);
 
 /*
  * A host name (RFC 1123), made lower case, without trailing dot, other scripts

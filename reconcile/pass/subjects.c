@@ -50,7 +50,7 @@ static void progress_renew(struct progress *p, const struct webspace *webspace)
 }
 
 void reconcile_set(struct reconcile *r, const char *name, const struct webspace *webspace,
-		   const char *problem, const char *lost)
+		   const struct file_problem *problem, const char *lost)
 {
 	struct progress *p = table_get(&r->subjects, name);
 
@@ -70,7 +70,8 @@ void reconcile_set(struct reconcile *r, const char *name, const struct webspace 
 	}
 	p->subject.webspace = webspace;
 	condition_set(p, CONDITION_LOADED, problem ? CONDITION_FALSE : CONDITION_TRUE,
-		      problem ? "Invalid" : "Ready", problem, clock_wall());
+		      problem ? problem->reason : "Ready", problem ? problem->text : NULL,
+		      clock_wall());
 	/* What it was before says nothing about what it asks for now: the slice reports that. */
 	if (!webspace || !p->intent)
 		condition_report(p);

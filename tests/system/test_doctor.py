@@ -20,7 +20,8 @@ STEPS = "agent file loads state account".split() + ["home root"] + "directories 
 @pytest.fixture(scope="module")
 def shared(accounts_of_the_module):
     host = Host().start()
-    host.add("alice", "bob")
+    host.add("alice")
+    host.add("bob")  # a generation of its own
     host.wait_answers("alice", https=True)
     yield host
     host.destroy()

@@ -589,7 +589,8 @@ static void leftovers_go_once_all_files_were_seen(void **state)
 	(void)state;
 	start(false, false);
 	reconcile_set(r, "alice", &alice, NULL, NULL);
-	reconcile_set(r, "broken", NULL, "broken.conf:1: what is this", NULL);
+	reconcile_set(r, "broken", NULL,
+		      &(struct file_problem){ "Invalid", "broken.conf:1: what is this" }, NULL);
 	reconcile_loaded(r);
 	run();
 	assert_null(strstr(did.data, "-b/ghost"));
