@@ -279,7 +279,8 @@ static struct json *host_json(const struct status_host *host)
 	json_put_number(j, "generation", (int64_t)host->generation);
 	json_put_text(j, "revision", host->revision);
 	json_put_number(j, "held", (int64_t)(host->held + host->held_accounts));
-	json_put_text(j, "ignored", *host->passed_over ? host->passed_over : NULL);
+	json_put_text(j, "ignored",
+		      host->passed_over && *host->passed_over ? host->passed_over : NULL);
 	json_put_number(j, "held_accounts", (int64_t)host->held_accounts);
 	if (host->rolled_back)
 		json_put(j, "rollback", rollback_json(host));
