@@ -221,7 +221,7 @@ install: $(PROGRAMS) $B/webspaces.bash man sample
 	install -D -m 0644 $B/webspaces-metrics.7 $D/share/man/man7/webspaces-metrics.7
 	install -D -m 0644 $B/webspaces.bash $D/share/bash-completion/completions/webspaces
 	install -D -m 0644 packaging/logrotate $(DESTDIR)/etc/logrotate.d/webspaces
-	sed -i 's,/usr/bin/webspaces,$(PREFIX)/bin/webspaces,' $(DESTDIR)/etc/logrotate.d/webspaces
+	sed -i 's,/usr/bin/webspaces,$(PREFIX)/bin/webspaces,g' $(DESTDIR)/etc/logrotate.d/webspaces
 	install -D -m 0644 packaging/journal.catalog $D/lib/systemd/catalog/webspaces.catalog
 	install -D -m 0644 packaging/systemd/webspaces.sysusers $D/lib/sysusers.d/webspaces.conf
 	install -D -m 0644 packaging/systemd/webspaces.tmpfiles $D/lib/tmpfiles.d/webspaces.conf

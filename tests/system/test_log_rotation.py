@@ -32,7 +32,7 @@ def rotate(host, expect=0):
     with open(os.path.join(REPOSITORY, "packaging/logrotate"), encoding="utf-8") as file:
         text = file.read()
     text = text.replace("/home/www", host.home_root).replace("/var/log/webspaces", host.log_root)
-    text = text.replace("/usr/bin/webspaces", f"{host.webspaces} --config {host.config}")
+    text = text.replace("/usr/bin/webspaces reopen", f"{host.webspaces} --config {host.config} reopen").replace("/usr/bin/webspaces", host.webspaces)
     path = f"{host.root}/logrotate.conf"
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
