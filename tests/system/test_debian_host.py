@@ -270,6 +270,18 @@ def test_all_that_serves_is_in_the_namespace_and_the_agent_too(host):
     assert {os.readlink(host.path(f"/proc/{pid}/ns/mnt")) for pid in pids} == {name} and name != outside
 
 
+def test_S1_the_home_tree_is_sealed_in_the_namespace(host):
+    told = host.result("nsenter", "--mount=/run/webspaces/ns/mnt", "findmnt", "-n", "-o", "VFS-OPTIONS", "/home/www").stdout
+    assert {"noexec", "nosuid", "nodev"} <= set(told.strip().split(",")), told
+
+
+def test_S3_each_master_has_an_ipc_namespace_of_its_own_and_the_others_have_the_hosts(host):
+    masters = [os.readlink(host.path(f"/proc/{pid}/ns/ipc")) for pid in php_pids(host)]
+    others = [os.readlink(host.path(f"/proc/{pid}/ns/ipc")) for pid in (1, host.main_pid(AGENT), host.main_pid(NGINX))]
+    assert masters and len(set(masters)) == len(masters)
+    assert len(set(others)) == 1 and not set(others) & set(masters)
+
+
 def test_stopping_the_namespace_stops_all_and_starting_the_agent_brings_all_back(host):
     before = serving(host)
     assert host.result("systemctl", "stop", NAMESPACE).returncode == 0
