@@ -119,25 +119,25 @@ static bool is_our_bind(struct world *w, const char *name, const char *path)
 	return ownership_has(w, name, MADE_MOUNTPOINT, path);
 }
 
+static void item_add_sealed(struct world *w, const char *path, struct item_list *ret)
+{
+	struct jail_entry *entry = arena_new(w->arena, sizeof *entry);
+
+	*entry = (struct jail_entry){ .path = arena_dup(w->arena, path), .kind = JAIL_SEALED };
+	item_add(w, ret, arena_printf(w->arena, "home%s%s", *path ? "/" : "", path), entry);
+}
+
+/* Only what is wrong: of ten thousand homes none has such a mount. */
 static void desire_sealed(struct world *w, const struct mounts *m, const char *name,
 			  struct item_list *ret)
 {
-	static const struct jail_entry data = { .path = "chroot/data", .kind = JAIL_SEALED };
-
 	if (!is_in_place(w))
 		return;
-	item_add(w, ret, "data", &data);
-	for (const struct loose_mount *l = sealed_loose(&m->sealed, name); l; l = l->next) {
-		struct jail_entry *entry;
-
-		if (strcmp(l->path, data.path) == 0 || is_our_bind(w, name, l->path))
-			continue;
-		entry = arena_new(w->arena, sizeof *entry);
-		*entry = (struct jail_entry){ .path = arena_dup(w->arena, l->path),
-					      .kind = JAIL_SEALED };
-		item_add(w, ret, arena_printf(w->arena, "home%s%s", *l->path ? "/" : "", l->path),
-			 entry);
-	}
+	if (m->sealed.home_is_loose)
+		item_add_sealed(w, "", ret);
+	for (const struct loose_mount *l = sealed_loose(&m->sealed, name); l; l = l->next)
+		if (!is_our_bind(w, name, l->path) && (*l->path || !m->sealed.home_is_loose))
+			item_add_sealed(w, l->path, ret);
 }
 
 static void mount_desire(struct world *w, void *state, const struct webspace *webspace,

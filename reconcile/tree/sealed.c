@@ -50,7 +50,8 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
-bool sealed_by(const char *options)
+/* options: "rw,nosuid,nodev". */
+static bool is_sealed(const char *options)
 {
 	return has_word(options, "noexec") && has_word(options, "nosuid") &&
 	       has_word(options, "nodev");
@@ -64,9 +65,12 @@ static void note(const char *path, const char *options, void *data)
 	const char *name;
 	struct loose_mount *loose;
 
-	/* The home root's own flags are seen at what lies on it. */
-	if (!*path || sealed_by(options) || strcmp(rest, BASE_PLACE) == 0)
+	if (is_sealed(options) || strcmp(rest, BASE_PLACE) == 0)
 		return;
+	if (!*path) {
+		s->home_is_loose = true;
+		return;
+	}
 	name = arena_dupn(&s->arena, path, slash ? (size_t)(slash - path) : strlen(path));
 	loose = arena_new(&s->arena, sizeof(*loose));
 	loose->path = arena_dup(&s->arena, rest);
@@ -83,6 +87,7 @@ int sealed_observe(struct sealed *s, int home_root, struct err *e)
 	(void)mountinfo_changed(s->changes); /* what changes from here on is news */
 	table_clear(&s->loose);
 	arena_clear(&s->arena);
+	s->home_is_loose = false;
 	r = mountinfo_below(home_root, note, s, e);
 	s->due_usec = begin + (clock_usec() - begin) * READ_SHARE;
 	return r;

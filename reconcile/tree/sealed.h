@@ -22,6 +22,7 @@ struct loose_mount {
 struct sealed {
 	int changes;        /* of the mount table; -1: not open */
 	uint64_t due_usec;  /* not read again before; 0: never read */
+	bool home_is_loose; /* the mount of the home root itself */
 	struct table loose; /* name → struct loose_mount * */
 	struct arena arena; /* owns them */
 };
@@ -34,9 +35,6 @@ int sealed_observe(struct sealed *s, int home_root, struct err *e);
 
 /* Those of the webspace, as last observed; NULL: all are sealed. */
 const struct loose_mount *sealed_loose(const struct sealed *s, const char *name);
-
-/* Does this mount say all of noexec, nosuid, nodev? options: "rw,nosuid,nodev". */
-bool sealed_by(const char *options);
 
 /*
  * Seals the mount that HOME_ROOT/NAME/path lies on, which is mounted there or at
