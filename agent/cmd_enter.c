@@ -1,35 +1,28 @@
 /*
- * webspaces enter: a command as the webspace's user, in the namespace where its
- * mounts are. Everything that takes root's rights comes before the user's id is
- * taken on, and what is opened is opened beneath the home root, through no link.
+ * webspaces enter: a command as the webspace's user, in the namespace where its mounts are. This
+ * process joins that and stays root's: it holds the terminal (session.h), which the command never
+ * gets. What the command leaves behind ends with it.
  */
-#include <linux/close_range.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/model/load.h"
+#include "agent/session.h"
 #include "agent/user.h"
 #include "agent/verb.h"
 
-#define EXIT_CANNOT_EXECUTE 126
-
+/* The exit code; -errno. */
 static int enter(const struct host *host, const char *name, bool jail, char **argv, struct err *e)
 {
+	enum user_place place = jail ? USER_JAIL : USER_HOME;
 	struct user user;
-	int r = user_find(host, name, &user, e);
+	int status, r = user_find(host, name, &user, e);
 
 	if (r == 0)
-		r = user_enter(host, &user, jail ? USER_JAIL : USER_HOME, e);
+		r = user_enter(host, &user, place, e);
 	if (r == 0)
-		r = user_become(&user, e);
-	if (r < 0)
-		return r;
-	/* What a shell of root's had open besides the usual three is not the user's to have. */
-	if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
-		return err_sys(e, "let go of descriptors");
-	execvpe(argv[0], argv, user_environment(&user));
-	return err_sys(e, "%s", argv[0]);
+		r = session_run(&user, place, argv, &status, e);
+	return r < 0 ? r : session_end_like(status);
 }
 
 static int run(const struct invocation *in)
@@ -38,6 +31,7 @@ static int run(const struct invocation *in)
 	bool jail = in->argc > 0 && strcmp(in->argv[0], "--jail") == 0;
 	struct err e = { 0 };
 	struct host *host;
+	int r;
 
 	if (jail) {
 		words.argv++;
@@ -54,8 +48,10 @@ static int run(const struct invocation *in)
 	host = verb_host(in);
 	if (!host)
 		return EXIT_FAILED;
-	(void)enter(host, words.argv[0], jail, words.argv + 1, &e);
+	r = enter(host, words.argv[0], jail, words.argv + 1, &e);
 	host_free(host);
+	if (r >= 0)
+		return r;
 	verb_failed(&e);
 	return EXIT_CANNOT_EXECUTE;
 }
@@ -73,6 +69,10 @@ const struct verb enter_verb = {
 		"command with a clean environment. --jail also makes the jail its root, as for "
 		"PHP:\n"
 		"then the command has to be there.\n"
+		"\n"
+		"From a terminal, the command gets one of its own, as with ssh. When the command "
+		"ends, so\n"
+		"does all that it started, daemons too: SIGTERM, and a second later SIGKILL.\n"
 		"\n"
 		"    webspaces enter alice ls -l\n"
 		"    webspaces enter alice php -l index.php\n"

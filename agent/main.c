@@ -7,11 +7,12 @@
 #include "agent/verb.h"
 
 static const struct verb *const verbs[] = {
-	&run_verb,        &apply_verb,    &plan_verb,        &check_verb,      &status_verb,
-	&render_verb,     &certs_verb,    &options_verb,     &metrics_verb,    &mounts_verb,
-	&enter_verb,      &access_verb,   &confirm_verb,     &rollback_verb,   &doctor_verb,
-	&completion_verb, &purge_verb,    &exec_php_verb,    &exec_nginx_verb, &namespace_verb,
-	&reload_verb,     &make_key_verb, &reopen_logs_verb, &settle_verb,
+	&run_verb,           &apply_verb,    &plan_verb,        &check_verb,      &status_verb,
+	&render_verb,        &certs_verb,    &options_verb,     &metrics_verb,    &mounts_verb,
+	&enter_verb,         &access_verb,   &confirm_verb,     &rollback_verb,   &doctor_verb,
+	&completion_verb,    &purge_verb,    &exec_php_verb,    &exec_nginx_verb, &namespace_verb,
+	&reload_verb,        &make_key_verb, &session_verb,     &become_verb,     &walk_verb,
+	&end_processes_verb, &settle_verb,   &reopen_logs_verb,
 };
 
 const struct verb *const *verb_all(size_t *ret_n)

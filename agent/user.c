@@ -5,7 +5,10 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -13,10 +16,7 @@
 #include "agent/base/own.h"
 #include "agent/base/path.h"
 #include "agent/model/names.h"
-#include "agent/terminal.h"
 #include "reconcile/tree/namespace.h"
-
-#define FIRST_USER_ID 1000
 
 int user_find(const struct host *host, const char *name, struct user *ret, struct err *e)
 {
@@ -37,6 +37,8 @@ int user_find(const struct host *host, const char *name, struct user *ret, struc
 			       name);
 	if (entry.pw_uid < FIRST_USER_ID || entry.pw_uid == host->web_uid)
 		return err_set(e, EPERM, "%s is a system user", name);
+	if (entry.pw_gid < FIRST_USER_ID || entry.pw_gid == host->web_gid)
+		return err_set(e, EPERM, "%s has a system group as primary group", name);
 	*ret = (struct user){ .uid = entry.pw_uid, .gid = entry.pw_gid };
 	snprintf(ret->name, sizeof(ret->name), "%s", name);
 	return 0;
@@ -61,8 +63,6 @@ int user_enter(const struct host *host, struct user *user, enum user_place place
 		return dir;
 	if (fchdir(dir) < 0)
 		return err_sys(e, "go to %s/%s", host->home_root, path);
-	if (place == USER_JAIL && chroot(".") < 0)
-		return err_sys(e, "chroot to %s/%s", host->home_root, path);
 	if (place == USER_JAIL)
 		snprintf(user->home, sizeof(user->home), "/data");
 	else
@@ -70,30 +70,29 @@ int user_enter(const struct host *host, struct user *user, enum user_place place
 	return 0;
 }
 
-int user_become(const struct user *user, struct err *e)
+/* A change of ids takes back what is to happen when the parent ends, so that comes after it. */
+int user_become(uid_t uid, gid_t gid, struct err *e)
 {
-	if (setgroups(0, NULL) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
-	    setresuid(user->uid, user->uid, user->uid) < 0)
-		return err_sys(e, "become %s", user->name);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return err_sys(e, "give up new privileges");
-	return terminal_guard(e);
+	if (close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
+		return err_sys(e, "close descriptors");
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+		return err_sys(e, "take on the ids %u:%u", (unsigned)uid, (unsigned)gid);
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(e, "give up rights");
+	if (setuid(0) == 0 || setgid(0) == 0)
+		return err_set(e, EPERM, "root's ids can be taken on again");
+	return 0;
 }
 
-char **user_environment(const struct user *user)
+int user_parse_id(const char *text, id_t min, id_t *ret, struct err *e)
 {
-	static char home[sizeof(user->home) + 8], name[64], logname[64];
-	static char *environment[] = {
-		(char *)"PATH=/usr/local/bin:/usr/bin:/bin",
-		(char *)"LANG=C.UTF-8",
-		home,
-		name,
-		logname,
-		NULL,
-	};
+	char *end;
+	unsigned long id = strtoul(text, &end, 10);
 
-	snprintf(home, sizeof(home), "HOME=%s", user->home);
-	snprintf(name, sizeof(name), "USER=%s", user->name);
-	snprintf(logname, sizeof(logname), "LOGNAME=%s", user->name);
-	return environment;
+	if (*text < '1' || *text > '9' || *end || id < min || id >= UINT32_MAX)
+		return err_set(e, EINVAL, "\"%s\" is not the id of a user", text);
+	*ret = (id_t)id;
+	return 0;
 }

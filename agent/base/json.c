@@ -17,6 +17,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/memory.h"
+#include "agent/base/utf8.h"
 
 #define SIZE_MAX_BYTES 1048576
 #define DEPTH_MAX      32
@@ -49,40 +50,13 @@ struct json *json_new_array(void)
 	return (struct json *)require(json_array());
 }
 
-/* The length of the UTF-8 sequence at text (RFC 3629), 0 if there is none. */
-static size_t sequence(const unsigned char *text)
-{
-	unsigned char first = text[0], low = 0x80, high = 0xbf;
-	size_t len;
-
-	if (first < 0x80)
-		return 1;
-	if (first < 0xc2 || first > 0xf4)
-		return 0;
-	len = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-	if (first == 0xe0)
-		low = 0xa0;
-	else if (first == 0xed)
-		high = 0x9f;
-	else if (first == 0xf0)
-		low = 0x90;
-	else if (first == 0xf4)
-		high = 0x8f;
-	if (text[1] < low || text[1] > high)
-		return 0;
-	for (size_t i = 2; i < len; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	return len;
-}
-
 static json_t *repaired(const char *text)
 {
 	autobuf struct buf good = { 0 };
 	size_t len;
 
 	while (*text) {
-		len = sequence((const unsigned char *)text);
+		len = utf8_sequence(text, NULL);
 		if (len > 0)
 			buf_add(&good, text, len);
 		else

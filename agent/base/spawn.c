@@ -32,7 +32,6 @@
 #include "agent/base/put.h"
 
 #define OUTPUT_MAX 65536
-#define OURSELVES  "/proc/self/exe"
 
 /* Other programs of ours, seen from the directory of the one that runs. */
 static const char *const places[] = { "../lib/webspaces/", "" };
@@ -43,22 +42,24 @@ static const char *const clean_env[] = {
 	NULL,
 };
 
-static int set_attributes(posix_spawnattr_t *attr, bool new_session)
+static int set_attributes(posix_spawnattr_t *attr, const struct spawn *s)
 {
 	short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
 	sigset_t none, all;
 
 	sigemptyset(&none);
 	sigfillset(&all);
-	if (new_session)
+	if (s->new_session)
 		flags |= POSIX_SPAWN_SETSID;
+	if (s->new_group)
+		flags |= POSIX_SPAWN_SETPGROUP; /* 0, as posix_spawnattr_init says: its own */
 	posix_spawnattr_setsigmask(attr, &none);
 	posix_spawnattr_setsigdefault(attr, &all);
 	return posix_spawnattr_setflags(attr, flags);
 }
 
-/* in before out: a low descriptor of ours is duplicated before its number is taken. */
-static int set_descriptors(posix_spawn_file_actions_t *files, int in, int out)
+/* Descriptors of ours that are below 3 would have to be given in the order of their numbers. */
+static int set_descriptors(posix_spawn_file_actions_t *files, int in, int out, int err)
 {
 	int r;
 
@@ -71,7 +72,7 @@ static int set_descriptors(posix_spawn_file_actions_t *files, int in, int out)
 	else if (r == 0)
 		r = posix_spawn_file_actions_addopen(files, 1, "/dev/null", O_WRONLY, 0);
 	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(files, 1, 2);
+		r = posix_spawn_file_actions_adddup2(files, err > 0 ? err : 1, 2);
 	if (r == 0)
 		r = posix_spawn_file_actions_addclosefrom_np(files, 3);
 	return r;
@@ -125,9 +126,9 @@ static int spawn_child(const struct spawn *s, int in, pid_t *ret)
 	}
 	posix_spawn_file_actions_init(&files);
 	posix_spawnattr_init(&attr);
-	r = set_attributes(&attr, s->new_session);
+	r = set_attributes(&attr, s);
 	if (r == 0)
-		r = set_descriptors(&files, in, s->out);
+		r = set_descriptors(&files, in, s->out, s->err);
 	if (r == 0) {
 		old = umask(s->umask ? s->umask : 022);
 		if (s->own_ipc)
@@ -170,8 +171,9 @@ int spawn_open(const char *name, struct err *e)
 	char us[PATH_MAX], *slash;
 	struct stat ours, its;
 
-	if (!path_read_link(AT_FDCWD, OURSELVES, us, sizeof(us)) || stat(OURSELVES, &ours) < 0)
-		return err_sys(e, OURSELVES);
+	if (!path_read_link(AT_FDCWD, SPAWN_OURSELVES, us, sizeof(us)) ||
+	    stat(SPAWN_OURSELVES, &ours) < 0)
+		return err_sys(e, SPAWN_OURSELVES);
 	slash = strrchr(us, '/');
 	for (size_t i = 0; slash && i < ELEMENTS(places); i++) {
 		autofree char *path =

@@ -17,10 +17,15 @@ struct spawn {
 	const char *const *env;  /* "NAME=value", NULL-ended; NULL: PATH and LANG=C.UTF-8 only */
 	int in;                  /* standard input; 0 or less: /dev/null */
 	int out;                 /* stdout and stderr go here; 0 or less: /dev/null */
+	int err;                 /* stderr goes here instead; 0 or less: where stdout goes */
 	bool new_session;        /* setsid: the child's pid names its process group */
+	bool new_group;          /* the same within the session that we are in */
 	bool own_ipc; /* an IPC namespace of its own: no System V memory, semaphores or queues of others */
 	mode_t umask; /* 0: 022 */
 };
+
+/* The program that runs, for what has to be a process of its own: argv[0] of a spawn. */
+#define SPAWN_OURSELVES "/proc/self/exe"
 
 struct spawned {
 	pid_t pid;

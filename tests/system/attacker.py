@@ -40,11 +40,11 @@ def as_user(name, code, *words, **options):
     return done.stdout
 
 
-def start_as_user(name, code, *words):
+def start_as_user(name, code, *words, **options):
     entry = pwd.getpwnam(name)
     return subprocess.Popen(
         ["/usr/bin/python3", "-c", EXCHANGE + code, *words],
-        user=entry.pw_uid, group=entry.pw_gid, extra_groups=[], stdout=subprocess.PIPE, text=True, cwd="/",
+        user=entry.pw_uid, group=entry.pw_gid, extra_groups=[], stdout=subprocess.PIPE, text=True, cwd="/", **options,
     )  # fmt: skip
 
 
