@@ -5,6 +5,8 @@
  * and ".." may lead elsewhere after a rename. So nothing is descended into: a
  * directory's files are removed, its directories are moved up to the top of
  * the tree, and it is removed itself, until a look at the top finds nothing.
+ * Moving takes room at the top, which a full disk does not have: then one
+ * directory that has no others in it is looked for, emptied and removed first.
  * That holds two descriptors and O(1) memory. A mount is never entered: the
  * kernel refuses, and so do we, with what is not below it gone already.
  */
@@ -13,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,6 +63,59 @@ static int move_up(struct removal *r, int dir, const char *name)
 	return result < 0 && errno != ENOENT ? -errno : 0;
 }
 
+/* The first directory in dir, opened; -ENOENT: there is none. */
+static int first_directory(int dir, char ret_name[static NAME_MAX + 1])
+{
+	autodir DIR *entries = path_list(dir, ".", NULL);
+	struct dirent *it;
+
+	while (entries && (it = readdir(entries))) {
+		int fd = is_dots(it->d_name) ? -1
+					     : path_open_same_mount(dir, it->d_name,
+								    O_RDONLY | O_DIRECTORY, NULL);
+
+		if (fd < 0)
+			continue;
+		snprintf(ret_name, NAME_MAX + 1, "%s", it->d_name);
+		return fd;
+	}
+	return -ENOENT;
+}
+
+static void unlink_files(int dir)
+{
+	autodir DIR *entries = path_list(dir, ".", NULL);
+	struct dirent *it;
+
+	while (entries && (it = readdir(entries)))
+		(void)unlink_file(dir, it->d_name);
+}
+
+/* Goes down to a directory without others, two descriptors at a time, and removes that. */
+static int remove_a_leaf(int dir)
+{
+	autofd int parent = -1, at = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+	char name[NAME_MAX + 1] = "", below[NAME_MAX + 1];
+	int next;
+
+	while (at >= 0 && (next = first_directory(at, below)) >= 0) {
+		if (parent >= 0)
+			close(parent);
+		parent = at;
+		at = next;
+		memcpy(name, below, sizeof(name));
+	}
+	if (parent < 0)
+		return -ENOENT;
+	unlink_files(at);
+	return unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static bool is_full(int failure)
+{
+	return failure == -ENOSPC || failure == -EDQUOT;
+}
+
 /* Empties and removes one directory that lies directly below the top. */
 static int remove_dir(struct removal *r, const char *name)
 {
@@ -80,6 +136,8 @@ static int remove_dir(struct removal *r, const char *name)
 		failure = unlink_file(fd, it->d_name);
 		if (failure == -EISDIR)
 			failure = move_up(r, fd, it->d_name);
+		if (is_full(failure))
+			failure = remove_a_leaf(fd);
 		note(r, failure);
 	}
 	return unlinkat(r->top, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -330,6 +331,39 @@ static int with_a_mount(void)
 	return 0;
 }
 
+/* In place of the C library's: as on a disk on which a directory cannot take another name. */
+static bool is_full;
+
+int renameat2(int from, const char *old_name, int to, const char *new_name, unsigned int flags)
+{
+	if (!is_full)
+		return (int)syscall(SYS_renameat2, from, old_name, to, new_name, flags);
+	errno = ENOSPC;
+	return -1;
+}
+
+static void a_tree_is_removed_where_nothing_can_be_written(void **state)
+{
+	char path[64];
+
+	(void)state;
+	mkdirat(dir, "wide", 0755);
+	for (int i = 0; i < 20; i++) {
+		snprintf(path, sizeof(path), "wide/%d", i);
+		mkdirat(dir, path, 0755);
+		for (int depth = 0; depth < 4; depth++) {
+			snprintf(path + strlen(path), sizeof(path) - strlen(path), "/x");
+			mkdirat(dir, path, 0755);
+		}
+		snprintf(path + strlen(path), sizeof(path) - strlen(path), "/file");
+		close(openat(dir, path, O_CREAT | O_WRONLY, 0644));
+	}
+	is_full = true;
+	assert_int_equal(path_remove_tree(dir, "wide", NULL), 1);
+	is_full = false;
+	assert_int_equal(faccessat(dir, "wide", F_OK, 0), -1);
+}
+
 static void a_mount_is_entered_only_where_that_is_allowed(void **state)
 {
 	int status;
@@ -370,6 +404,7 @@ int main(void)
 		cmocka_unit_test(removed_is_a_link_and_not_what_it_names),
 		cmocka_unit_test(removed_is_one_name_and_not_a_path),
 		cmocka_unit_test(a_tree_deeper_than_descriptors_or_paths_is_removed),
+		cmocka_unit_test(a_tree_is_removed_where_nothing_can_be_written),
 		cmocka_unit_test(a_mount_is_entered_only_where_that_is_allowed),
 		cmocka_unit_test(the_kernel_here_is_new_enough),
 	};
