@@ -301,7 +301,7 @@ int bus_unit_job(struct bus *b, const char *method, const char *unit, bus_job_fn
 		t->job_fn = fn;
 	}
 	r = sd_bus_call_method_async(b->connection, t ? &t->slot : NULL, SERVICE, OBJECT, MANAGER,
-				     method, t ? job_accepted : NULL, t, "ss", unit, "replace");
+				     method, t ? job_accepted : NULL, t, "ss", unit, "fail");
 	r = asked(b, r, method, unit, e);
 	if (r < 0)
 		bus_forget(t);

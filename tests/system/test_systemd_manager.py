@@ -26,6 +26,16 @@ CollectMode=inactive-or-failed
 """,
     "bad.service": "[Service]\nType=exec\nExecStart=/bin/false\n",
     "none.service": "[Service]\nType=exec\nExecStart=/nonexistent\n",
+    # What others need, and one of them; it takes its time to stop.
+    "base.service": "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\nExecStop=/bin/sleep 0.3\n",
+    "on-base@.service": """[Unit]
+Requires=base.service
+After=base.service
+CollectMode=inactive-or-failed
+[Service]
+Type=exec
+ExecStart=/bin/sleep 1000
+""",
     "webspaces-php@.service": """[Unit]
 CollectMode=inactive-or-failed
 StartLimitIntervalSec=0
@@ -206,6 +216,28 @@ def test_systemd_executing_itself_anew_is_survived(machine, probe):
     wait_for(lambda: machine.run(["systemctl", "show", "-P", "TasksMax", "good.service"]).strip() == "55")
     probe.tell("signal good.service 9")
     assert probe.hear().startswith(f"ended good.service {pid}")
+
+
+def test_a_unit_that_is_being_stopped_is_not_started_by_what_needs_it(machine):
+    """X12: systemctl stop webspaces-ns is not cancelled by an agent that starts a daemon meanwhile."""
+    for attempt in range(5):
+        machine.run(["systemctl", "start", "base.service"])
+        probe = Probe(machine)
+        probe.tell(f"start on-base@{attempt}.service /run/none")
+        probe.pid(f"on-base@{attempt}.service")
+        stop = machine.start(["systemctl", "stop", "base.service"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for number in range(1000):
+            probe.process.stdin.write(f"start on-base@{attempt}-{number}.service /run/none\n".encode())
+            probe.process.stdin.flush()
+            while select.select([probe.process.stdout], [], [], 0.01)[0]:
+                os.read(probe.process.stdout.fileno(), 65536)
+            if stop.poll() is not None:
+                break
+        assert stop.returncode == 0, stop.stdout.read()
+        assert number > 5, "it was tried while the unit stopped"
+        probe.process.kill()
+        probe.process.wait()
+        machine.run(["systemctl", "stop", "base.service"])
 
 
 class UnitDriver(Driver):
