@@ -5,6 +5,7 @@
 
 #include "agent/agent.h"
 #include "agent/base/log.h"
+#include "agent/base/shown.h"
 #include "agent/model/load.h"
 #include "agent/verb.h"
 
@@ -26,8 +27,8 @@ static int told_unready(const struct subject *s)
 
 		if (c->status != CONDITION_FALSE)
 			continue;
-		fprintf(stderr, "webspaces: %s: %s: %s%s%s\n", s->name, condition_names[t],
-			c->reason, c->message ? ": " : "", c->message ? c->message : "");
+		shown_line(stderr, "webspaces: %s: %s: %s%s%s", s->name, condition_names[t],
+			   c->reason, c->message ? ": " : "", c->message ? c->message : "");
 		n++;
 	}
 	return n;
@@ -47,18 +48,18 @@ static bool all_in_sync(const struct invocation *in, const struct agent *agent)
 			continue;
 		in_sync = false;
 		if (told_unready(s) == 0)
-			fprintf(stderr, "webspaces: %s: not ready\n", s->name);
+			shown_line(stderr, "webspaces: %s: not ready", s->name);
 	}
 	for (int i = 0; i < in->argc; i++) {
 		if (table_get(subjects, in->argv[i]))
 			continue;
-		fprintf(stderr, "webspaces: %s: no such webspace\n", in->argv[i]);
+		shown_line(stderr, "webspaces: %s: no such webspace", in->argv[i]);
 		in_sync = false;
 	}
 	if (catalog_held(agent_catalog(agent)) > 0) {
-		fprintf(stderr,
-			"webspaces: %zu removals are held: see 'webspaces confirm --help'\n",
-			catalog_held(agent_catalog(agent)));
+		shown_line(stderr,
+			   "webspaces: %zu removals are held: see 'webspaces confirm --help'",
+			   catalog_held(agent_catalog(agent)));
 		in_sync = false;
 	}
 	return in_sync;

@@ -8,6 +8,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
 #include "agent/base/own.h"
+#include "agent/base/shown.h"
 #include "agent/control.h"
 #include "agent/model/load.h"
 #include "agent/renewal.h"
@@ -41,13 +42,14 @@ static void print_problems(const struct record *r)
 	char until[21];
 
 	if (r->problem && !(r->reason && strcmp(r->reason, "NamesHeld") == 0))
-		printf("    %s: %s\n", r->reason ? r->reason : "Problem", r->problem);
+		shown_line(stdout, "    %s: %s", r->reason ? r->reason : "Problem", r->problem);
 	if (r->served_problem)
-		printf("    NotServed: %s\n", r->served_problem);
+		shown_line(stdout, "    NotServed: %s", r->served_problem);
 	for (size_t i = 0; i < r->n_held; i++)
 		if (r->held[i].until > clock_wall())
-			printf("    %s is held until %s: %s\n", r->held[i].name,
-			       date(r->held[i].until, until), r->held[i].why ? r->held[i].why : "");
+			shown_line(stdout, "    %s is held until %s: %s", r->held[i].name,
+				   date(r->held[i].until, until),
+				   r->held[i].why ? r->held[i].why : "");
 }
 
 static void print_entry(const struct certificate_entry *c, void *data)
@@ -56,13 +58,13 @@ static void print_entry(const struct certificate_entry *c, void *data)
 
 	(void)data;
 	if (c->issuer)
-		printf("%-24s %-24.24s %-8s until %s", c->webspace, c->issuer, c->key,
-		       date(c->not_after, ends));
+		shown_print(stdout, "%-24s %-24.24s %-8s until %s", c->webspace, c->issuer, c->key,
+			    date(c->not_after, ends));
 	else
-		printf("%-24s not issued yet: %s", c->webspace, c->site);
+		shown_print(stdout, "%-24s not issued yet: %s", c->webspace, c->site);
 	print_next(c);
 	for (const char *name = c->names; *name; name += strlen(name) + 1)
-		printf("    %s\n", name);
+		shown_line(stdout, "    %s", name);
 	print_problems(c->record);
 }
 

@@ -9,6 +9,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
 #include "agent/base/own.h"
+#include "agent/base/shown.h"
 #include "agent/control.h"
 #include "agent/model/catalog.h"
 #include "agent/model/load.h"
@@ -61,12 +62,15 @@ static void print_item(struct mounts_work *m, const struct item *item, const str
 	if (!right)
 		say_wrong(f, &wrong);
 	m->wrong += !right;
-	if (m->items)
+	if (m->items) {
 		add_item(m, item, right ? NULL : buf_text(&wrong));
-	else if (right)
-		printf("\t+ %s\n", item->name);
+		return;
+	}
+	putchar('\t');
+	if (right)
+		shown_line(stdout, "+ %s", item->name);
 	else
-		printf("\t- %s: %s\n", item->name, buf_text(&wrong));
+		shown_line(stdout, "- %s: %s", item->name, buf_text(&wrong));
 }
 
 /* What unbind took away besides the mounts: the mount points. */
@@ -111,7 +115,7 @@ static void begin_webspace(struct mounts_work *m, const char *name)
 	struct json *j;
 
 	if (!m->list) {
-		puts(name);
+		shown_line(stdout, "%s", name);
 		return;
 	}
 	j = json_new_object();
@@ -161,7 +165,7 @@ static int work_on_webspace(struct mounts_work *m, const struct webspace *webspa
 static void tell_removal(struct mounts_work *m, const char *name)
 {
 	if (!m->list) {
-		printf("%s %s\n", m->really ? "removed" : "would remove", name);
+		shown_line(stdout, "%s %s", m->really ? "removed" : "would remove", name);
 		return;
 	}
 	begin_webspace(m, name);

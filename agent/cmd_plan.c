@@ -12,6 +12,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
 #include "agent/base/put.h"
+#include "agent/base/shown.h"
 #include "agent/base/spawn.h"
 #include "agent/model/load.h"
 #include "agent/verb.h"
@@ -52,13 +53,13 @@ static void print_line(const struct report *r)
 	fputs(sign_of(r), stdout);
 	for (size_t i = 0; i < ELEMENTS(words); i++)
 		if (words[i])
-			printf(" %s", words[i]);
+			shown_print(stdout, " %s", words[i]);
 	if (r->old_value && *r->old_value)
-		printf(": %s → %s", r->old_value, r->new_value ? r->new_value : "");
+		shown_print(stdout, ": %s → %s", r->old_value, r->new_value ? r->new_value : "");
 	else if (r->new_value && *r->new_value)
-		printf(": %s", r->new_value);
+		shown_print(stdout, ": %s", r->new_value);
 	if (r->text)
-		printf(" (%s)", r->text);
+		shown_print(stdout, " (%s)", r->text);
 	putchar('\n');
 }
 
@@ -88,7 +89,7 @@ static void print_diff(const struct report *r)
 		return;
 	/* diff exits 1 where there are differences, so its output counts, not its status */
 	(void)spawn_run(&diff, NULL, clock_usec() + DIFF_DEADLINE_USEC, &output, &e);
-	fputs(buf_text(&output), stdout);
+	shown_text(stdout, buf_text(&output));
 }
 
 static void on_report(const struct report *r, void *data)
@@ -105,9 +106,9 @@ static void on_report(const struct report *r, void *data)
 			print_diff(r);
 	} else if (r->kind == REPORT_FAILED || r->kind == REPORT_HOST_FAULT) {
 		p->errors++;
-		fprintf(stderr, "webspaces: %s%s%s: %s\n", r->subject ? r->subject->name : "",
-			r->subject ? ": " : "", r->resource ? r->resource : "host",
-			r->text ? r->text : "");
+		shown_line(stderr, "webspaces: %s%s%s: %s", r->subject ? r->subject->name : "",
+			   r->subject ? ": " : "", r->resource ? r->resource : "host",
+			   r->text ? r->text : "");
 	}
 }
 
@@ -117,13 +118,13 @@ static void tell_problems(struct plan *p, const struct agent *agent)
 	struct table_entry *it;
 
 	if (agent_problem(agent)) {
-		fprintf(stderr, "webspaces: %s\n", agent_problem(agent));
+		shown_line(stderr, "webspaces: %s", agent_problem(agent));
 		p->errors++;
 	}
 	for (int i = 0; i < p->in->argc; i++) {
 		if (catalog_get(agent_catalog(agent), p->in->argv[i]))
 			continue;
-		fprintf(stderr, "webspaces: %s: no such webspace\n", p->in->argv[i]);
+		shown_line(stderr, "webspaces: %s: no such webspace", p->in->argv[i]);
 		p->errors++;
 	}
 	table_each (catalog_entries(agent_catalog(agent)), it) {
@@ -131,7 +132,7 @@ static void tell_problems(struct plan *p, const struct agent *agent)
 
 		if (!entry->problem)
 			continue;
-		fprintf(stderr, "webspaces: %s\n", entry->problem);
+		shown_line(stderr, "webspaces: %s", entry->problem);
 		p->errors++;
 	}
 }

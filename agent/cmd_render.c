@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/shown.h"
 #include "agent/model/catalog.h"
 #include "agent/model/load.h"
 #include "agent/verb.h"
@@ -63,7 +64,7 @@ static int render_name(const struct host *host, const char *name, const char *wh
 	if (code == 0)
 		code = render_in_world(host, webspace, which, &text, e);
 	if (code == 0)
-		fputs(buf_text(&text), stdout);
+		shown_text(stdout, buf_text(&text));
 	catalog_close(catalog);
 	return code;
 }

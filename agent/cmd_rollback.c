@@ -8,6 +8,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
 #include "agent/base/own.h"
+#include "agent/base/shown.h"
 #include "agent/control.h"
 #include "agent/model/catalog.h"
 #include "agent/model/history.h"
@@ -31,7 +32,7 @@ static void print_point(const struct history *h, uint64_t point)
 		(void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
 	history_names(h, point, &names);
 	(void)table_list(&names, NAMES_SHOWN, &changed);
-	printf("%10" PRIu64 "  %-19s  %s\n", point, text, buf_text(&changed));
+	shown_line(stdout, "%10" PRIu64 "  %-19s  %s", point, text, buf_text(&changed));
 	table_clear(&names);
 }
 

@@ -14,6 +14,7 @@
 #include <wchar.h>
 
 #include "agent/base/buf.h"
+#include "agent/base/shown.h"
 
 static const char *const codes[] = {
 	[HUE_PLAIN] = "",        [HUE_GOOD] = "\033[32m", [HUE_BAD] = "\033[31m",
@@ -61,13 +62,13 @@ static size_t next_character(const char *text, int *ret_columns)
 	return n;
 }
 
-/* Goes over whole characters while they fit; *ret_columns: how many they take. */
-static size_t measure(const char *text, size_t columns, size_t *ret_columns)
+/* Goes over whole characters of the first `room` bytes while they fit; *ret_columns: how many they take. */
+static size_t measure(const char *text, size_t room, size_t columns, size_t *ret_columns)
 {
 	locale_t before = utf8() ? uselocale(utf8()) : (locale_t)0;
 	size_t len = 0, used = 0;
 
-	while (text[len]) {
+	while (len < room && text[len]) {
 		int wide;
 		size_t n = next_character(text + len, &wide);
 		size_t needs = wide < 0 ? 1 : (size_t)wide;
@@ -85,55 +86,42 @@ static size_t measure(const char *text, size_t columns, size_t *ret_columns)
 
 size_t display_columns(const char *text)
 {
+	autobuf struct buf shown = { 0 };
 	size_t columns;
 
-	(void)measure(text, SIZE_MAX, &columns);
+	shown_add(&shown, text);
+	(void)measure(buf_text(&shown), SIZE_MAX, SIZE_MAX, &columns);
 	return columns;
 }
 
-size_t display_fit(const char *text, size_t columns)
+/* Of what may be shown: how much of it fits. */
+static size_t fitting(const char *text, size_t columns)
 {
 	size_t used;
 
-	return measure(text, columns, &used);
-}
-
-/* What is there of the text, with '?' for what could do more than be seen. */
-static void add_shown(struct buf *b, const char *text, size_t len)
-{
-	locale_t before = utf8() ? uselocale(utf8()) : (locale_t)0;
-
-	for (size_t i = 0; i < len && text[i];) {
-		int wide;
-		size_t n = next_character(text + i, &wide);
-
-		if (wide < 0)
-			buf_addc(b, '?');
-		else
-			buf_add(b, text + i, n);
-		i += n;
-	}
-	if (before)
-		(void)uselocale(before);
+	return measure(text, SIZE_MAX, columns, &used);
 }
 
 /* Writing ---------------------------------------------------------------- */
 
+/* A part of what may be shown. */
 static void put(struct display *d, enum hue hue, const char *text, size_t len)
 {
-	struct buf shown = { 0 };
 	bool coloured = d->colours && hue != HUE_PLAIN && len > 0;
+	size_t columns;
 
-	add_shown(&shown, text, len);
-	fprintf(d->to, "%s%s%s", coloured ? codes[hue] : "", buf_text(&shown),
+	fprintf(d->to, "%s%.*s%s", coloured ? codes[hue] : "", (int)len, text,
 		coloured ? CODE_END : "");
-	d->at += display_columns(buf_text(&shown));
-	buf_clear(&shown);
+	(void)measure(text, len, SIZE_MAX, &columns);
+	d->at += columns;
 }
 
 void display_add(struct display *d, enum hue hue, const char *text)
 {
-	put(d, hue, text, strlen(text));
+	autobuf struct buf shown = { 0 };
+
+	shown_add(&shown, text);
+	put(d, hue, buf_text(&shown), shown.len);
 }
 
 void display_printf(struct display *d, enum hue hue, const char *format, ...)
@@ -163,19 +151,21 @@ void display_line(struct display *d)
 void display_cut(struct display *d, enum hue hue, const char *text)
 {
 	size_t room = d->width > d->at ? d->width - d->at : 1;
+	autobuf struct buf shown = { 0 };
 
+	shown_add(&shown, text);
 	if (d->width == 0 || display_columns(text) <= room) {
-		display_add(d, hue, text);
+		put(d, hue, buf_text(&shown), shown.len);
 		return;
 	}
-	put(d, hue, text, display_fit(text, room - 1));
+	put(d, hue, buf_text(&shown), fitting(buf_text(&shown), room - 1));
 	display_add(d, hue, "…");
 }
 
 /* How much of the text goes onto a line of that many columns: whole words, if they are not too long. */
 static size_t line_of(const char *text, size_t columns)
 {
-	size_t len = display_fit(text, columns), cut = len;
+	size_t len = fitting(text, columns), cut = len;
 
 	if (!text[len])
 		return len;
@@ -186,18 +176,21 @@ static size_t line_of(const char *text, size_t columns)
 
 void display_wrap(struct display *d, enum hue hue, size_t column, const char *text)
 {
+	autobuf struct buf shown = { 0 };
+
+	shown_add(&shown, text);
 	if (d->width == 0) {
-		display_add(d, hue, text);
+		put(d, hue, buf_text(&shown), shown.len);
 		return;
 	}
-	while (*text) {
+	for (const char *at = buf_text(&shown); *at;) {
 		size_t room = d->width > d->at + 20 ? d->width - d->at : 20,
-		       len = line_of(text, room);
+		       len = line_of(at, room);
 
-		put(d, hue, text, len);
-		text += len;
-		text += strspn(text, " ");
-		if (!*text)
+		put(d, hue, at, len);
+		at += len;
+		at += strspn(at, " ");
+		if (!*at)
 			return;
 		display_line(d);
 		if (column > 0)

@@ -2,7 +2,7 @@
  * Text for a person: colours where it goes to a terminal (and NO_COLOR,
  * https://no-color.org, does not forbid it), columns counted as they are shown,
  * lines no wider than the terminal. Elsewhere the text alone, uncut, so that it
- * can be searched. What could move a cursor is shown as '?'.
+ * can be searched. What a terminal would obey is written as its bytes (agent/base/shown.h).
  */
 #pragma once
 
@@ -34,7 +34,5 @@ void display_line(struct display *d); /* ends the line */
 
 /* Columns that a terminal needs for it. Pure. */
 size_t display_columns(const char *text);
-/* How many bytes of it fit into that many columns, whole characters. Pure. */
-size_t display_fit(const char *text, size_t columns);
 /* "12 s", "3 min", "5 h", "2 days": how long ago that was. Pure. */
 const char *display_age(time_t since, time_t now, char ret[static 24]);

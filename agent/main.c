@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "agent/base/own.h"
+#include "agent/base/shown.h"
 #include "agent/verb.h"
 
 static const struct verb *const verbs[] = {
@@ -79,7 +80,8 @@ static int run(const struct verb *verb, struct invocation *in)
 
 static int usage(const char *what, const char *word)
 {
-	fprintf(stderr, "webspaces: %s%s\nwebspaces: see 'webspaces --help'\n", what, word);
+	shown_line(stderr, "webspaces: %s%s", what, word);
+	fputs("webspaces: see 'webspaces --help'\n", stderr);
 	return EXIT_USAGE;
 }
 

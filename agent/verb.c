@@ -5,23 +5,27 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/own.h"
+#include "agent/base/shown.h"
 #include "agent/model/load.h"
 
 int verb_usage(const struct invocation *in, const char *format, ...)
 {
+	autofree char *text = NULL;
 	va_list ap;
 
-	fprintf(stderr, "webspaces: %s: ", in->verb);
 	va_start(ap, format);
-	vfprintf(stderr, format, ap);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
 	va_end(ap);
-	fprintf(stderr, "\nwebspaces: see 'webspaces %s --help'\n", in->verb);
+	shown_line(stderr, "webspaces: %s: %s", in->verb, text ? text : "");
+	fprintf(stderr, "webspaces: see 'webspaces %s --help'\n", in->verb);
 	return EXIT_USAGE;
 }
 
 int verb_failed(const struct err *e)
 {
-	fprintf(stderr, "webspaces: %s\n", e->text);
+	shown_line(stderr, "webspaces: %s", e->text);
 	return EXIT_FAILED;
 }
 
@@ -29,7 +33,7 @@ int verb_answered(int r, bool ok, const struct buf *message, const struct err *e
 {
 	if (r < 0)
 		return verb_failed(e);
-	fprintf(ok ? stdout : stderr, "%s%s\n", ok ? "" : "webspaces: ", buf_text(message));
+	shown_line(ok ? stdout : stderr, "%s%s", ok ? "" : "webspaces: ", buf_text(message));
 	return ok ? EXIT_OK : EXIT_FAILED;
 }
 

@@ -17,6 +17,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/memory.h"
+#include "agent/base/shown.h"
 #include "agent/base/utf8.h"
 
 #define SIZE_MAX_BYTES 1048576
@@ -149,14 +150,44 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *e)
 	return 0;
 }
 
+static void add_escape(struct buf *b, uint32_t code)
+{
+	if (code < 0x10000)
+		buf_printf(b, "\\u%04x", (unsigned)code);
+	else
+		buf_printf(b, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (code >> 10)),
+			   (unsigned)(0xdc00 + (code & 0x3ff)));
+}
+
+/* It may be read on a terminal; jansson escapes what is below a blank, others are within texts only. */
+static char *without_orders(const char *text)
+{
+	struct buf b = { 0 };
+
+	while (*text) {
+		uint32_t code = 0;
+		size_t len = utf8_sequence(text, &code);
+
+		if (code > ' ' && shown_as_bytes(code))
+			add_escape(&b, code);
+		else
+			buf_add(&b, text, len ? len : 1);
+		text += len ? len : 1;
+	}
+	buf_addc(&b, '\0');
+	return b.data;
+}
+
 char *json_write(const struct json *j, bool pretty)
 {
 	size_t flags = pretty ? JSON_INDENT(2) : JSON_COMPACT;
-	char *text = json_dumps(borrow(j), flags | JSON_ENCODE_ANY);
+	char *text = json_dumps(borrow(j), flags | JSON_ENCODE_ANY), *safe;
 
 	if (!text)
 		abort();
-	return text;
+	safe = without_orders(text);
+	free(text);
+	return safe;
 }
 
 void json_free(struct json *j)

@@ -11,7 +11,6 @@
  */
 #include "agent/base/log.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -28,6 +27,7 @@
 #include "agent/base/ids.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/shown.h"
 #include "agent/base/tally.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
@@ -74,7 +74,7 @@ static void field_add(struct fields *f, const char *name, const char *value)
 		f->ends = memory_resize(f->ends, f->room, sizeof(*f->ends));
 	}
 	buf_adds(&f->text, name);
-	buf_adds(&f->text, value);
+	shown_add(&f->text, value);
 	f->ends[f->count++] = f->text.len;
 }
 
@@ -113,20 +113,18 @@ static void send_to_journal(const struct log_entry *entry, const char *message)
 	free(f.ends);
 }
 
-/* In one write(2), so that lines of several processes do not mix. A line break within would forge a second line. */
+/* In one write(2), so that lines of several processes do not mix. */
 static void send_to_stderr(const struct log_entry *entry, const char *message)
 {
-	autobuf struct buf line = { 0 };
-	const char *name = entry->webspace;
+	autobuf struct buf line = { 0 }, name = { 0 };
 	ssize_t written;
 
+	shown_add(&name, entry->webspace ? entry->webspace : "");
 	buf_adds(&line, "webspaces: ");
-	if (name && !(strncmp(message, name, strlen(name)) == 0 && message[strlen(name)] == ':'))
-		buf_printf(&line, "%s: ", name);
+	if (name.len > 0 &&
+	    !(strncmp(message, name.data, name.len) == 0 && message[name.len] == ':'))
+		buf_printf(&line, "%s: ", name.data);
 	buf_adds(&line, message);
-	for (size_t i = 0; i < line.len; i++)
-		if (iscntrl((unsigned char)line.data[i]))
-			line.data[i] = ' ';
 	buf_addc(&line, '\n');
 	written = write(STDERR_FILENO, line.data, line.len);
 	(void)written; /* whom should we tell? */
@@ -233,6 +231,7 @@ static bool is_admitted(const struct log_entry *entry, const char *format, const
 
 void log_entry(const struct log_entry *entry, const char *format, ...)
 {
+	autobuf struct buf shown = { 0 };
 	char message[MESSAGE_MAX];
 	int saved = errno;
 	va_list ap;
@@ -243,7 +242,8 @@ void log_entry(const struct log_entry *entry, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(message, sizeof(message), format, ap);
 	va_end(ap);
-	if (is_admitted(entry, format, message))
-		tell(entry, message);
+	shown_add(&shown, message);
+	if (is_admitted(entry, format, buf_text(&shown)))
+		tell(entry, buf_text(&shown));
 	errno = saved;
 }

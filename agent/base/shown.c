@@ -66,6 +66,18 @@ void shown_add_name(struct buf *b, const char *name)
 	add(b, name, true);
 }
 
+void shown_text(FILE *to, const char *text)
+{
+	while (*text) {
+		size_t len = strcspn(text, "\n\t");
+
+		shown_print(to, "%.*s", (int)len, text);
+		text += len;
+		if (*text)
+			fputc(*text++, to);
+	}
+}
+
 __attribute__((format(printf, 2, 0))) static void print(FILE *to, const char *format, va_list ap)
 {
 	autobuf struct buf shown = { 0 };

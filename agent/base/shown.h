@@ -23,6 +23,9 @@ void shown_add(struct buf *b, const char *text);
 /* The same of a file's name, in which a backslash is doubled: no two names look alike. */
 void shown_add_name(struct buf *b, const char *name);
 
+/* Writes a text of several lines, which may have tabs. */
+void shown_text(FILE *to, const char *text);
+
 /* Writes the line, and ends it. */
 void shown_line(FILE *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* … does not end it. */

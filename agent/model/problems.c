@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/base/memory.h"
+#include "agent/base/shown.h"
 #include "agent/model/names.h"
 
 /* A text of the file's may be part of what is told: it begins no line of its own. */
@@ -71,5 +72,5 @@ void problems_print(const struct problems *p, FILE *to)
 	autoarena struct arena temporary = { 0 };
 
 	for (size_t i = 0; i < p->count; i++)
-		fprintf(to, "%s\n", problem_text(&p->items[i], &temporary));
+		shown_line(to, "%s", problem_text(&p->items[i], &temporary));
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import signal
 import subprocess
 
@@ -328,12 +329,12 @@ def test_nothing_of_a_command_keeps_roots_terminal(host, terminal):
 
 def test_the_commands_terminal_is_like_roots(host, terminal):
     """Size, its changes, line editing, Ctrl-C and Ctrl-D, the exit code."""
-    on = terminal("enter", "alice", "sh", "-c", "tty -s && stty size; trap 'stty size' WINCH; read x; echo got $x; cat; echo end; exit 9", size=(33, 101))
+    on = terminal("enter", "alice", "sh", "-c", "tty -s && stty size; read x; echo got $x; stty size; cat; echo end; exit 9", size=(33, 101))
     on.wait("33 101\r\n")
     on.resize(44, 55)
     os.kill(on.pid, signal.SIGWINCH)
     on.type("some\x7fthing\n")
-    on.wait("got somthing\r\n")
+    on.wait("got somthing\r\n44 55\r\n")
     on.type("line\n")
     on.wait("line\r\nline\r\n")
     on.type("\x04")
@@ -504,3 +505,61 @@ def test_access_shows_first_and_asks_a_person(host, wiki, terminal):
     assert is_open(wiki("notes.txt"))
     assert "0 would be opened" in terminal("access", "alice").rest(), "nothing is asked where there is nothing"
     assert terminal("access", "alice", "--do").rest().startswith("stays closed")
+
+
+# What is shown -----------------------------------------------------------------------------
+
+ORDERS = "\x1b[2J\x07\x7f\u0085\u009b31m\u202e\u2066\u200b\ufeff"
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def assert_only_seen(*texts):
+    for text in texts:
+        decoded = text.decode("utf-8")  # all of it is UTF-8
+        assert not (found := OBEYED.search(decoded)), (found, decoded)
+
+
+def test_nothing_that_a_terminal_obeys_is_printed_or_logged(host):
+    """S8: not of a file's values, of its name, of names in a user's tree, of the words of the command itself."""
+    def output(*words):
+        done = subprocess.run([host.webspaces, "--config", host.config, *words], capture_output=True, check=False, timeout=60)
+        return done.stdout + done.stderr
+
+    files = {
+        "carol": f'sites = ({{ names = ["{ORDERS}.web.test"]; }});',
+        "dora": f'php = {{ memory_limit = "{ORDERS}"; }};',
+        "erin": f'binds = ["/tmp/{ORDERS}"];',
+        "fred": f'php = {{ values = {{ display_errors = "{ORDERS[5:]}"; }}; }};',
+    }
+    raw = host.drops.encode() + b"/gina\x9b31m\n.conf"
+    try:
+        for name, text in files.items():
+            for character in (*ORDERS, ORDERS):
+                host.drop(name, text.replace(ORDERS, character).replace(ORDERS[5:], character))
+                assert_only_seen(output("check", f"{host.drops}/{name}.conf"))
+        with open(raw, "w", encoding="ascii"):
+            pass
+        wait_for("all were read", lambda: host.status("fred") or "fred" in host.journal())
+        host.command("settle")
+        for words in (["check"], ["plan"], ["plan", "--diff", "fred"], ["status"], ["status", "--json"], ["mounts"], ["mounts", "--json"],
+                      ["certs"], ["certs", "--json"], ["doctor", "carol"], ["doctor", "fred", "--json"], ["render", "fred"], ["completion", "names"],
+                      [ORDERS], ["status", ORDERS], ["access", ORDERS], ["purge", ORDERS], ["status", "--" + ORDERS], ["enter", ORDERS, "id"],
+                      ["enter", "alice", ORDERS], ["check", f"/{ORDERS}"], ["rollback", ORDERS], ["confirm", ORDERS]):  # fmt: skip
+            assert_only_seen(output(*words))
+        with open(host.log, "rb") as file:
+            assert_only_seen(file.read())
+    finally:
+        os.unlink(raw)
+        for name in files:
+            host.remove(name)
+
+
+def test_names_in_a_users_tree_are_only_seen(host):
+    """S8: access"""
+    as_user("alice", "os.chdir(sys.argv[1]); os.mkdir('odd'); [os.mkdir(b'odd/' + n.encode('utf-8', 'surrogateescape'), 0o700) for n in sys.argv[2:]]",
+            host.data("alice"), ORDERS, "c1\udc9b", "new\nline", "back\\012")  # fmt: skip
+    done = subprocess.run([host.webspaces, "--config", host.config, "access", "alice", "--list"], capture_output=True, check=False)
+    assert_only_seen(done.stdout)
+    lines = done.stdout.decode().splitlines()
+    assert "would open: odd/new\\012line" in lines and "would open: odd/back\\\\012" in lines and "would open: odd/c1\\233" in lines
+    subprocess.run(["rm", "-rf", host.data("alice", "odd")], check=True)

@@ -76,8 +76,8 @@ static void a_message_is_one_line_whatever_it_holds(void **state)
 {
 	(void)state;
 	log_open(false);
-	log_info("a\nwebspaces: forged\033[31m");
-	logged_is("webspaces: a webspaces: forged [31m\n");
+	log_info("a\nwebspaces: forged\033[31m\xc2\x9b\x9b\u202e");
+	logged_is("webspaces: a\\012webspaces: forged\\033[31m\\302\\233\\233\\342\\200\\256\n");
 }
 
 static void debug_is_logged_only_when_asked_for(void **state)
@@ -155,9 +155,9 @@ static int with_a_journal(void)
 	    !holds(text, (size_t)len, "WEBSPACE=alice\n") ||
 	    !holds(text, (size_t)len, "CHANGE=drift\n"))
 		return 3;
-	if (holds(text, (size_t)len, "RESOURCE") || holds(text, (size_t)len, "OLD=one"))
+	if (holds(text, (size_t)len, "RESOURCE"))
 		return 4;
-	return holds(text, (size_t)len, "OLD\n\7\0") ? 0 : 5; /* binary: a line break is no end */
+	return holds(text, (size_t)len, "OLD=one\\012two\n") ? 0 : 5;
 }
 
 static void the_journal_gets_every_field_that_is_set(void **state)
