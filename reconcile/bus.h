@@ -28,7 +28,11 @@ void bus_close(struct bus *b);
  */
 typedef void bus_job_fn(const char *how, void *data);
 
-/* method: "StartUnit", "StopUnit", "RestartUnit" or "ReloadUnit". fn may be NULL, then *ret is not set. */
+/*
+ * method: "StartUnit", "StopUnit", "RestartUnit" or "ReloadUnit". fn may be NULL, then *ret is not set.
+ * A job that contradicts one under way is refused (systemd's mode "fail"): somebody who stops what a
+ * unit needs would else find that cancelled by our starting the unit.
+ */
 int bus_unit_job(struct bus *b, const char *method, const char *unit, bus_job_fn *fn, void *data,
 		 struct bus_task **ret, struct err *e);
 

@@ -70,8 +70,14 @@ def test_nothing_of_a_user_is_left_on_the_host(make_host):
             start_as_user(name, FORK).stdout.readline()
         assert len(objects_of(ids["alice"])) == 6 and len(files_of(ids["alice"])) == 10 and processes_of("alice")
         out_of_service(host, "alice")
+        for file in ("/etc/subuid", "/etc/subgid"):
+            with open(file, "a", encoding="ascii") as entries:
+                entries.write("alice:900000:65536\n")
         done = host.command("purge", "alice", "--yes")
         assert done.returncode == 0, done.stderr
+        for file in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid"):
+            with open(f"/etc/{file}", encoding="utf-8") as entries:
+                assert "alice" not in entries.read(), file
         assert objects_of(ids["alice"]) == [] and files_of(ids["alice"]) == []
         assert alive(ids["alice"]) == []
         for find in (pwd.getpwnam, grp.getgrnam):
