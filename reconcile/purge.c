@@ -64,6 +64,15 @@ static int end_processes(struct world *w, const char *name, struct err *e)
 	return leavings_end_processes(account.uid, account.gid, e);
 }
 
+/* Somebody else has it by now: an admin gave it, as we never do. */
+static bool is_of_another(struct world *w, const char *name, uid_t uid)
+{
+	struct account account;
+
+	return accounts_id_taken(w->accounts, uid) &&
+	       (accounts_get(w->accounts, name, &account, NULL) < 0 || account.uid != uid);
+}
+
 /* The ids that we ever gave it: the account may have gone already. */
 static int remove_leavings(struct world *w, const char *name, struct err *e)
 {
@@ -73,7 +82,7 @@ static int remove_leavings(struct world *w, const char *name, struct err *e)
 	for (size_t i = 0; r >= 0 && i < ids.count; i++) {
 		unsigned long uid = strtoul(ids.items[i], NULL, 10);
 
-		if (uid > 0 && uid < UINT32_MAX)
+		if (uid > 0 && uid < UINT32_MAX && !is_of_another(w, name, (uid_t)uid))
 			r = leavings_remove(name, (uid_t)uid, e);
 	}
 	return r;
