@@ -467,6 +467,8 @@ print(n)
 
 
 def test_purge_beside_a_process_of_the_users_removes_nothing_else(make_host):  # F2 A5
+    # Of an account that we have not made purge ends no processes.
+    subprocess.run("groupadd -g 3001 alice && useradd -u 3001 -g 3001 -M alice", shell=True, check=True)
     host = make_host(shards=1, settings="reconcile = { removal_grace_s = 0; };").start()
     host.add("alice", "bob")
     host.write("bob", "kept.txt", "of bob")

@@ -563,3 +563,56 @@ def test_names_in_a_users_tree_are_only_seen(host):
     lines = done.stdout.decode().splitlines()
     assert "would open: odd/new\\012line" in lines and "would open: odd/back\\\\012" in lines and "would open: odd/c1\\233" in lines
     subprocess.run(["rm", "-rf", host.data("alice", "odd")], check=True)
+
+
+# A hostile tree -----------------------------------------------------------------------------
+
+TREE = """
+os.chdir(sys.argv[1])
+os.mkdir("tree")
+os.chdir("tree")
+for kind in ("index.php", "fifo\\nname", ".htaccess"):
+    os.mkfifo(kind)
+os.mkdir("wide")
+for i in range(20000):
+    os.close(os.open(f"wide/{i}", os.O_CREAT, 0o600))
+os.mkdir("deep")
+at = os.open("deep", os.O_RDONLY)
+for i in range(3000):
+    os.mkdir("d", dir_fd=at)
+    at, old = os.open("d", os.O_RDONLY, dir_fd=at), at
+    os.close(old)
+"""
+CHURN = """
+os.chdir(sys.argv[1] + "/tree")
+os.symlink("/etc", "link")
+os.mkdir("moved")
+print("ready", flush=True)
+n = 0
+while True:
+    n += 1
+    exchange("link", "moved")
+    attempt(os.rename, "wide", "wide2")
+    attempt(os.rename, "wide2", "wide")
+"""
+
+
+def test_no_command_of_roots_waits_for_or_is_led_by_a_users_tree(host):
+    """FIFOs, 20,000 files, 3,000 levels, names that move while they are looked at."""
+    as_user("alice", TREE, host.data("alice"))
+    before = os.stat("/etc"), os.listxattr("/etc")
+    churn = start_as_user("alice", CHURN, host.data("alice"))
+    churn.stdout.readline()
+    try:
+        for words in (["doctor", "alice"], ["mounts", "alice"], ["status", "alice"], ["plan", "alice"], ["access", "alice", "--list"],
+                      ["access", "alice"], ["enter", "alice", "true"], ["enter", "alice", "--jail", "/bin/true"]):  # fmt: skip
+            done = host.command(*words, timeout=60)
+            assert done.returncode in (0, 1, 2, 126), (words, done)
+            assert all(line.startswith("webspaces: ") for line in done.stderr.splitlines()), done.stderr
+        assert host.get("alice", "/index.php", https=True).status == 200
+    finally:
+        churn.kill()
+        churn.wait()
+        subprocess.run(["rm", "-rf", host.data("alice", "tree")], check=True)
+    after = os.stat("/etc"), os.listxattr("/etc")
+    assert (before[0].st_mode, before[0].st_mtime, before[1]) == (after[0].st_mode, after[0].st_mtime, after[1])
