@@ -86,6 +86,7 @@ def test_F24_a_name_that_a_new_webspace_takes_is_never_nobodys(host):
         host.write(taker, "page.html", f"page of {taker}")
         wait_for(f"{taker} has it", lambda: has(host, taker), 20)
     for visitor in visitors:
+        wait_for("the visitor is at dora", lambda: "page of dora" in visitor.answers)
         answers = visitor.end()
         empty = {text for text in answers if "404 Not Found" in text}
         assert set(answers) - empty == {"page of alice", "page of carol", "page of dora"}, answers
