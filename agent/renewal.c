@@ -13,6 +13,7 @@
 #include "acme/acme.h"
 #include "agent/base/clock.h"
 #include "agent/base/own.h"
+#include "agent/base/shown.h"
 #include "agent/control.h"
 #include "agent/model/catalog.h"
 #include "agent/verb.h"
@@ -90,18 +91,18 @@ static void say(const struct certificate_entry *c)
 
 	clock_rfc3339(r->forced ? r->next_try : c->not_after, at);
 	if (!r->forced)
-		fprintf(stdout, "%s: renewed, until %s\n", c->site, at);
+		shown_line(stdout, "%s: renewed, until %s", c->site, at);
 	if (r->reason)
-		fprintf(stderr, "webspaces: %s: %s: %s: %s\n", c->site,
-			r->forced ? "not renewed" : "renewed without some of its names", r->reason,
-			r->problem ? r->problem : "");
+		shown_line(stderr, "webspaces: %s: %s: %s: %s", c->site,
+			   r->forced ? "not renewed" : "renewed without some of its names",
+			   r->reason, r->problem ? r->problem : "");
 	if (r->reason && r->forced && r->next_try > clock_wall())
-		fprintf(stderr, "webspaces: %s: next try %s\n", c->site, at);
+		shown_line(stderr, "webspaces: %s: next try %s", c->site, at);
 	if (r->forced && !r->reason)
-		fprintf(stderr,
-			"webspaces: %s: not renewed yet; 'webspaces certs list %s' shows how it "
-			"goes on\n",
-			c->site, c->webspace);
+		shown_line(stderr,
+			   "webspaces: %s: not renewed yet; 'webspaces certs list %s' shows how it "
+			   "goes on",
+			   c->site, c->webspace);
 }
 
 static void count(const struct certificate_entry *c, void *data)

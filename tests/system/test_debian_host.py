@@ -291,6 +291,29 @@ def test_stopping_the_namespace_stops_all_and_starting_the_agent_brings_all_back
     host.wait_served("alice", "bob")
 
 
+def test_X12_stopping_the_namespace_is_not_cancelled_by_changes_meanwhile(host):
+    """X12: files come and go, so masters are started, while its unit is stopped."""
+    for attempt in range(3):
+        host.run(["systemctl", "start", "webspaces.service"])
+        host.wait_served("alice", "bob")
+        for number in range(4):
+            host.drop(f"late{number}", f'php = {{ master = "dedicated"; memory_limit = "{32 + attempt}M"; }};')
+        assert "canceled" not in host.result("systemctl", "stop", "webspaces-ns.service").stderr
+        for unit in ("webspaces-ns.service", "webspaces.service", "webspaces-nginx.service"):
+            assert host.property(unit, "ActiveState") == "inactive", unit
+    for number in range(4):
+        host.path(f"/etc/webspaces.d/late{number}.conf").unlink()
+    host.run(["systemctl", "start", "webspaces.service"])
+    host.wait_served("alice", "bob")
+
+
+def test_enter_leaves_nothing_behind_on_a_host_with_systemd(host):
+    """S7"""
+    done = host.result("webspaces", "enter", "alice", "sh", "-c", "setsid sleep 4711 & exit 6")
+    assert done.returncode == 6, done.stderr
+    assert host.result("pgrep", "-f", "sleep 4711").stdout == ""
+
+
 def test_a_unit_with_mounts_of_its_own_does_not_make_a_second_namespace(host, drop_in):
     drop_in(AGENT, "[Service]\nPrivateTmp=yes\nRestart=no\n")
     host.systemctl("stop", AGENT)
