@@ -124,21 +124,21 @@ static bool has_other_files(const struct world *w, const struct account_state *s
 }
 
 /* An account that was there before us has its ids for ever too. */
-static int remember(const struct world *w, struct account_state *s, const char *name,
-		    const struct account *a, struct err *e)
+static void remember(const struct world *w, struct account_state *s, const char *name,
+		     const struct account *a)
 {
 	struct ledger_ids known;
 
-	if (admission_refusal(w->host, name, a) || has_other_files(w, s, name, a, &known))
-		return 0;
-	return ledger_note(s->ledger, w->home_root, name, (struct ledger_ids){ a->uid, a->gid }, e);
+	if (!admission_refusal(w->host, name, a) && !has_other_files(w, s, name, a, &known))
+		(void)ledger_note(s->ledger, w->home_root, name,
+				  (struct ledger_ids){ a->uid, a->gid }, NULL);
 }
 
 static int account_prepare(struct world *w, void *state, const struct webspace *const *slice,
 			   size_t n, struct err *e)
 {
 	struct account_state *s = state;
-	bool counted = false;
+	bool may_hold = w->subjects && w->host->accounts.create;
 	int r = accounts_refresh(w->accounts, e);
 
 	if (s->chosen.count)
@@ -149,16 +149,18 @@ static int account_prepare(struct world *w, void *state, const struct webspace *
 
 		if (accounts_get(w->accounts, name, &a, NULL) == 0) {
 			loss_end(s->loss, name);
-			r = w->dry ? 0 : remember(w, s, name, &a, e);
-		} else if (!counted && w->subjects && !loss_knows(s->loss, name) &&
-			   is_lost(w, s, name)) {
+			if (!w->dry)
+				remember(w, s, name, &a);
+		} else if (may_hold && !loss_knows(s->loss, name) && is_lost(w, s, name)) {
 			hold_if_many(w, s);
-			counted = true;
+			may_hold = false; /* all of them have been counted */
 		}
 	}
-	if (r >= 0 && !w->dry)
-		r = ledger_write(s->ledger, e);
-	return r < 0 ? r : loss_write(s->loss, e);
+	/* A full disk keeps nobody's account from being observed: the next slice tries again. */
+	if (!w->dry)
+		(void)ledger_write(s->ledger, NULL);
+	(void)loss_write(s->loss, NULL);
+	return r;
 }
 
 static void account_desire(struct world *w, void *state, const struct webspace *webspace,
@@ -440,10 +442,12 @@ static size_t account_held(const void *state)
 /* The account stays, as the data do, until `webspaces purge`. */
 static int account_remove(struct world *w, void *state, const char *name, struct err *e)
 {
+	struct account_state *s = state;
+
 	(void)w;
-	(void)state;
-	(void)name;
 	(void)e;
+	loss_end(s->loss, name);
+	(void)loss_write(s->loss, NULL); /* the next slice tries again */
 	return 0;
 }
 

@@ -49,14 +49,14 @@ def test_journalctl_reads_like_a_diary(journal, journaled):
     host.drop("alice", 'sites = ( { names = ["alice.test"]; } ); php = { memory_limit = "64M"; };')
     wait_for("ready again", lambda: len(re.findall("^alice: ready$", host.journal(), re.M)) == 2, 30, 0.1)
     os.chmod(host.home("alice", "chroot/tmp"), 0o777)
-    wait_told(journal, "alice", r"chroot/tmp mode: 0777 → 0010 \(drift\)")
+    wait_told(journal, "alice", r"chroot/tmp mode: 0777 → 1030 \(drift\)")
     host.drop("alice", "php = {")
     wait_told(journal, "alice", "syntax error")
     host.drop("alice", 'state = "suspended";')
     wait_told(journal, "alice", "ready: suspended")
     host.remove("alice")
     wait_told(journal, "alice", "out of service; account and data stay")
-    diary = [re.sub(r"/mnt\S+:\d+: syntax error.*?(;;|$)", "ERROR", text) for text in journal.messages("WEBSPACE=alice")]
+    diary = [re.sub(r"/mnt\S+:1: php: syntax error.*", "ERROR", text) for text in journal.messages("WEBSPACE=alice")]
     expected = [
         r"alice: new: alice\.test, www\.alice\.test",
         r"alice: account made: uid \d+",
@@ -64,7 +64,7 @@ def test_journalctl_reads_like_a_diary(journal, journaled):
         r'alice: file changed: php\.memory_limit "32M" → "64M"; '
         r'site alice\.test: names \["alice\.test", "www\.alice\.test"\] → \["alice\.test"\]',
         r"alice: ready",
-        r"alice: directory chroot/tmp mode: 0777 → 0010 \(drift\)",
+        r"alice: directory chroot/tmp mode: 0777 → 1030 \(drift\)",
         r"alice: ERROR.*",
         r'alice: file changed: state "enabled" → "suspended"; php\.memory_limit "64M" → "32M"; '
         r"site alice\.web\.test is new; site alice\.test is gone",
@@ -91,7 +91,7 @@ def test_an_entry_has_the_fields_that_its_explanation_and_scripts_use(journal, j
     wait_told(journal, "dora", "out of service;")
     drift = journal.entries("WEBSPACE=dora", "CHANGE=drift")[0]
     assert [drift[field] for field in ("RESOURCE", "OLD", "NEW", "MESSAGE_ID")] == [
-        "directory", "0777", "0010", ids()["ID_CHANGED"],
+        "directory", "0777", "1030", ids()["ID_CHANGED"],
     ]  # fmt: skip
     asked = [e for e in journal.entries("WEBSPACE=dora", f"MESSAGE_ID={ids()['ID_ASKED']}") if "OLD" in e][0]
     assert (asked["OLD"], asked["NEW"], asked["CHANGE"]) == ('php.version = "";', 'php.version = "9.9";', "intent")

@@ -21,7 +21,7 @@ def test_a_webspace_is_told_once_when_it_becomes_ready_and_when_its_file_does_no
     host.start()
     host.add("alice", "bob")
     host.drop("alice", "oops")
-    wait_line(host, r"alice: .*alice\.conf:\d+: syntax error.*; its last good text stays in force")
+    wait_line(host, r"alice: .*alice\.conf:\d+: oops: syntax error.*; its last good text stays in force")
     assert host.condition("alice", "Loaded")["status"] == "False"
     host.end()
     before = len(host.journal())
