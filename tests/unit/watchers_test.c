@@ -137,7 +137,9 @@ static void more_files_than_can_be_named_are_any(void **state)
 		snprintf(path, sizeof path, "conf/w%u.conf", i);
 		put(path);
 	}
-	assert_string_equal(heard_within(300), "file:* ");
+	heard_within(300); /* of homes too, if somebody mounts something on this machine */
+	assert_non_null(strstr(told, "file:* "));
+	assert_null(strstr(told, "file:w"));
 }
 
 static void an_overflow_is_anything(void **state)
