@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import stat
 import string
 
 import pytest
@@ -171,6 +172,23 @@ def test_X7_a_link_is_forbidden(host, alice):
     os.symlink("/etc/hostname", host.data(alice, "files", "link"))
     os.lchown(host.data(alice, "files", "link"), user.pw_uid, user.pw_gid)
     assert status(host, "files.alice.web.test", "/link") == 403
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFSOCK, stat.S_IFIFO])
+def test_X7_what_is_neither_file_nor_directory_is_no_failure_of_the_server(host, alice, kind):
+    for below in ("php", "files"):
+        host.write(alice, f"{below}/special{kind}/page.html", "page")
+        for file in ("socket", "socket.html", "index.html"):
+            os.mknod(host.data(alice, below, f"special{kind}", file), kind | 0o666)
+    for name in ("alice", "files.alice.web.test"):
+        for path in ("socket", "socket.html", "socket/", "socket/x", "index.html", ""):
+            for method in ("GET", "HEAD"):
+                answer = host.get(name, f"/special{kind}/{path}", https=True, method=method)
+                assert answer.status in (403, 404), (name, path, method)
+        assert status(host, name, f"/special{kind}") == 301
+        assert status(host, name, f"/special{kind}/page.html") == 200
+    os.mknod(host.data(alice, "php", f"special{kind}", "own.php"), stat.S_IFSOCK | 0o666)
+    assert status(host, "alice", f"/special{kind}/own.php") in (403, 404)
 
 
 # F18: large headers ---------------------------------------------------------------------------------
