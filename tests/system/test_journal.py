@@ -79,15 +79,20 @@ def test_a_changed_file_of_the_host_is_told_because_it_waits_for_a_restart(make_
     wait_line(host, "webspaces.conf has changed: it is read when the agent starts")
 
 
-def test_who_is_not_root_is_told_so_and_sees_the_status(make_host):
+def test_who_is_not_root_may_read_the_status_as_one_of_adm(make_host):
     host = make_host(settings=SETTINGS)
     host.start()
     host.add("alice")
-    nobody = ["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", host.webspaces, "--config", host.config]
+    host.settle()
+    program = [host.webspaces, "--config", host.config]
+    nobody = ["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", *program]
+    reader = ["setpriv", "--reuid=1234", "--regid=1234", "--groups", "adm", *program]
     for verb in (["plan"], ["run"], ["purge", "alice", "--yes"], ["confirm"]):
         out = subprocess.run([*nobody, *verb], capture_output=True, text=True, check=False)
         assert (out.returncode, out.stderr) == (1, f"webspaces: {verb[0]}: needs root\n")
     out = subprocess.run([*nobody, "status"], capture_output=True, text=True, check=False)
+    assert out.returncode == 1 and "adm" in out.stderr and not out.stdout, out.stderr
+    out = subprocess.run([*reader, "status"], capture_output=True, text=True, check=False)
     assert out.returncode == 0 and "NO AGENT" not in out.stdout, out.stdout
 
 

@@ -417,7 +417,7 @@ def test_access_opens_what_came_without_it(host):  # A4
     os.symlink("/etc/shadow", host.data("alice", "link"))
     shadow = os.stat("/etc/shadow").st_mode
     for path in ("/closed.html", "/in/deep.html"):
-        host.wait_answers("alice", path, status=404, https=True)
+        host.wait_answers("alice", path, status=403, https=True)
     assert "3 opened" in quiet(host, "access", "alice")
     for path in ("/closed.html", "/in/deep.html"):
         host.wait_answers("alice", path, https=True)
