@@ -15,6 +15,7 @@
 
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/shown.h"
 #include "agent/base/table.h"
 #include "agent/model/conflict.h"
 #include "agent/model/load.h"
@@ -146,7 +147,8 @@ static void check_directory(struct check *c, const char *path)
 			"%s%s%s", path, len && path[len - 1] == '/' ? "" : "/", found[i]->d_name);
 
 		if (name_is_passed_over(found[i]->d_name))
-			printf("%s: ignored: a webspace's file is named NAME.conf\n", shown);
+			shown_line(stdout, "%s: ignored: a webspace's file is named NAME.conf",
+				   shown);
 		else if (dir >= 0)
 			check_file(c, dir, found[i]->d_name, shown);
 		free(found[i]);

@@ -17,6 +17,7 @@
 #include "agent/base/hash.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
+#include "agent/base/shown.h"
 #include "agent/model/absence.h"
 #include "agent/model/item.h"
 #include "agent/model/names.h"
@@ -250,6 +251,15 @@ int catalog_look(struct catalog *c, const char *name, time_t now, catalog_change
 	return end_look(c, dir, now, fn, data, e);
 }
 
+/* It may be called anything: as it may be shown. */
+static void pass_over(struct catalog *c, const char *file)
+{
+	autobuf struct buf name = { 0 };
+
+	shown_add_name(&name, file);
+	(void)table_set(&c->passed_over, buf_text(&name), c);
+}
+
 /* all of them ---------------------------------------------------------- */
 
 /* Marks those whose stat did not change as seen; the names of the others are to be looked at. */
@@ -264,7 +274,7 @@ static int list_changed(struct catalog *c, DIR *d, struct pointers *ret, struct 
 		struct stat st;
 
 		if (name_is_passed_over(de->d_name))
-			(void)table_set(&c->passed_over, de->d_name, c);
+			pass_over(c, de->d_name);
 
 		if (!name_of_file(de->d_name, name) || !file_stat(dirfd(d), name, &st))
 			continue;

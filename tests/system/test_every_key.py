@@ -158,7 +158,7 @@ def hold_all(host, name, count, seconds=0.5):
     return len(set(done.stdout.split()))
 
 
-@look("php.max_children", "php = { max_children = 3; };")
+@look("php.max_children", 'php = { max_children = 3; master = "dedicated"; };')  # a master that nobody else changes
 def at_most_children(host, name):
     return expect("processes", hold_all(host, name, 9), 3)
 
