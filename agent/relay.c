@@ -189,12 +189,12 @@ void relay_carry(struct relay *r, int wakes)
 				continue;
 			return;
 		}
+		if (fds[0].revents) /* first: a new size is the command's before what is typed after it */
+			return;
 		if (fds[1].revents & (POLLIN | POLLHUP | POLLERR))
 			is_over = !carry_out(r) && (fds[1].revents & (POLLHUP | POLLERR));
 		if (fds[2].revents || (fds[1].revents & POLLOUT))
 			carry_in(r);
-		if (fds[0].revents)
-			return;
 		if (waits)
 			relay_adjust(r);
 	}
