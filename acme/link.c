@@ -278,7 +278,7 @@ static void read_replies(struct link *l, size_t max)
 		if (n <= 0)
 			kill_worker(l, "it closed the line");
 		else if (!take_reply(l, (size_t)n))
-			kill_worker(l, "it said what is no message");
+			kill_worker(l, "it sent something that is not a message");
 	}
 	l->reading = false;
 }
@@ -407,7 +407,7 @@ static void on_timer(void *data)
 	uint64_t now = clock_usec();
 
 	if (l->unsayable > 0)
-		fail(l, TO_NOBODY, "the request has a text that cannot be told to the worker");
+		fail(l, TO_NOBODY, "the request has a text that cannot be sent to the worker");
 	else if (!l->runs && l->first && now >= l->may_start_usec)
 		start_for_all(l);
 	else if (l->on_line && l->first && now >= late_at(l))

@@ -202,7 +202,7 @@ static void watch_home(struct agent *a, const struct subject *s)
 	if (!a->watchers || s->conditions[CONDITION_DIRECTORIES].status != CONDITION_TRUE)
 		return;
 	if (watchers_home(a->watchers, s->name, &e) < 0)
-		log_warning("%s: not watched, looked at once a pass instead: %s", s->name, e.text);
+		log_warning("%s: not watched, checked once a pass instead: %s", s->name, e.text);
 }
 
 static void on_status(struct agent *a, const struct report *r)

@@ -203,7 +203,7 @@ static bool asked_and_confirmed(const struct access *a)
 static int result(const struct access *a, bool really)
 {
 	printf(really ? "%u opened to the web server, %u could not be"
-		      : "%u would be opened to the web server, %u could not be looked at",
+		      : "%u would be opened to the web server, %u could not be checked",
 	       a->open, a->failed);
 	if (a->closed)
 		printf(", %u left closed: a PATH opens what it names", a->closed);

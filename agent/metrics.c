@@ -325,7 +325,8 @@ static const struct metric {
 	  "What was made or put back, by why (intent: a file asked for it, drift: the machine had "
 	  "changed) and by type of resource.",
 	  put_changes },
-	{ "webspaces_failures_total", "counter", NULL, "Failures that were told.", put_failures },
+	{ "webspaces_failures_total", "counter", NULL, "Failures that were reported.",
+	  put_failures },
 	{ "webspaces_fights_total", "counter", NULL,
 	  "Times that somebody was found to keep undoing what is put back.", put_fights },
 	{ "webspaces_quarantines_total", "counter", NULL,

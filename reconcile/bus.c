@@ -320,7 +320,7 @@ int bus_main_pid(struct bus *b, const char *unit, bus_pid_fn *fn, void *data, st
 	if (r < 0)
 		return r;
 	if (sd_bus_path_encode(OBJECT "/unit", unit, &object) < 0)
-		return err_set(e, EINVAL, "%s is no name of a unit", unit);
+		return err_set(e, EINVAL, "%s is not the name of a unit", unit);
 	t = task_new(b, data);
 	t->pid_fn = fn;
 	r = sd_bus_call_method_async(b->connection, &t->slot, SERVICE, object,

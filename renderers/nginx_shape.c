@@ -79,7 +79,7 @@ static int set_index(const struct text_list *list, struct arena *a, struct nginx
 		if (i > 0)
 			buf_addc(&all, ' ');
 		if (quote_nginx(&all, list->items[i]) < 0)
-			return err_set(e, EINVAL, "index: a name that nginx cannot be told");
+			return err_set(e, EINVAL, "index: a name that nginx would misread");
 	}
 	ret->index = all.len ? arena_dup(a, buf_text(&all)) : NULL;
 	return 0;

@@ -285,7 +285,7 @@ static void prove(struct authorization *z, const struct reply *r)
 	} else if (!is_token(offer->token) || !ca_owns(j->cert->ca, offer->url)) {
 		order_drop(j->dir);
 		job_fail_text(j, FAILURE_PROTOCOL,
-			      "a challenge for %s whose token or address is none", z->name);
+			      "a challenge for %s without a valid token or address", z->name);
 	} else if (offer->status != STATUS_PENDING && offer->status != STATUS_NONE) {
 		one_less(j); /* it is looking already */
 	} else {

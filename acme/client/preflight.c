@@ -186,7 +186,7 @@ static void on_addresses(const struct reply *r, void *data)
 	else if (p->a->config.preflight == ACME_LOOK_STRICT &&
 		 !any_is_ours(&p->a->config, &r->records))
 		against(p, l->name, VERDICT_ELSEWHERE,
-			"%s points to %s, which is no address of this host", name,
+			"%s points to %s, which is not an address of this host", name,
 			r->records.items[0]);
 	ended(l);
 }

@@ -258,7 +258,7 @@ static int check_names(X509 *leaf, const char *const *names, size_t n_names, str
 		const char *name = names_at(list, i);
 
 		if (!name)
-			return err_set(e, EBADMSG, "has a name that is no host name");
+			return err_set(e, EBADMSG, "has a name that is not a host name");
 		if (!is_among(name, names, n_names))
 			return err_set(e, EBADMSG, "has a name that was not asked for");
 		if (is_listed(list, i, name))

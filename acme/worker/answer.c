@@ -169,6 +169,6 @@ void answer_packet(const struct reply *reply, struct buf *ret)
 	reply_clear(&other);
 	other.id = reply->id;
 	other.error = REPLY_ODD;
-	other.text = "an answer too large to be told";
+	other.text = "an answer too large to be sent";
 	(void)reply_encode(&other, ret);
 }

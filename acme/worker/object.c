@@ -111,11 +111,11 @@ static void read_url(struct reading *r, const struct json *object, const char *k
 	const char *text = json_text(object, key);
 
 	if (!is_https(text))
-		odd(r, "is no https URL");
+		odd(r, "is not an https URL");
 	else
 		*(const char **)to = arena_dup(r->arena, text);
 }
-static const struct form url_form = { JSON_IS_TEXT, "is no text", read_url };
+static const struct form url_form = { JSON_IS_TEXT, "is not a text", read_url };
 
 /* For a person to look at; it is never followed, and an unusable one is left out. */
 static void read_link(struct reading *r, const struct json *object, const char *key, void *to)
@@ -125,14 +125,14 @@ static void read_link(struct reading *r, const struct json *object, const char *
 	if (is_url(text))
 		*(const char **)to = arena_dup(r->arena, text);
 }
-static const struct form link_form = { JSON_IS_TEXT, "is no text", read_link };
+static const struct form link_form = { JSON_IS_TEXT, "is not a text", read_link };
 
 static void read_time(struct reading *r, const struct json *object, const char *key, void *to)
 {
 	(void)r;
 	*(int64_t *)to = header_rfc3339(json_text(object, key));
 }
-static const struct form time_form = { JSON_IS_TEXT, "is no text", read_time };
+static const struct form time_form = { JSON_IS_TEXT, "is not a text", read_time };
 
 static void read_status(struct reading *r, const struct json *object, const char *key, void *to)
 {
@@ -148,9 +148,9 @@ static void read_status(struct reading *r, const struct json *object, const char
 			*(enum acme_status *)to = (enum acme_status)i;
 			return;
 		}
-	odd(r, "is no status of RFC 8555");
+	odd(r, "is not a status of RFC 8555");
 }
-static const struct form status_form = { JSON_IS_TEXT, "is no text", read_status };
+static const struct form status_form = { JSON_IS_TEXT, "is not a text", read_status };
 
 static void read_flag(struct reading *r, const struct json *object, const char *key, void *to)
 {
@@ -171,12 +171,12 @@ static void read_urls(struct reading *r, const struct json *object, const char *
 		const char *text = json_text_at(value, i);
 
 		if (!text || !is_https(text))
-			odd(r, "has an item that is no https URL");
+			odd(r, "has an item that is not an https URL");
 		else
 			array->items[array->count++] = arena_dup(r->arena, text);
 	}
 }
-static const struct form urls_form = { JSON_IS_ARRAY, "is no list", read_urls };
+static const struct form urls_form = { JSON_IS_ARRAY, "is not a list", read_urls };
 
 /* Lists that are only shown or searched: the first WIRE_OFFERS_MAX. */
 static void add_text(struct reading *r, const char *text, struct text_array *to)
@@ -191,7 +191,7 @@ static void read_texts(struct reading *r, const struct json *object, const char 
 	for (size_t i = 0; i < json_count(value); i++)
 		add_text(r, json_text_at(value, i), to);
 }
-static const struct form texts_form = { JSON_IS_ARRAY, "is no list", read_texts };
+static const struct form texts_form = { JSON_IS_ARRAY, "is not a list", read_texts };
 
 static void read_keys(struct reading *r, const struct json *object, const char *key, void *to)
 {
@@ -201,7 +201,7 @@ static void read_keys(struct reading *r, const struct json *object, const char *
 	while ((item = json_key_after(value, item)))
 		add_text(r, item, to);
 }
-static const struct form keys_form = { JSON_IS_OBJECT, "is no object", read_keys };
+static const struct form keys_form = { JSON_IS_OBJECT, "is not an object", read_keys };
 
 static void read_token(struct reading *r, const struct json *object, const char *key, void *to)
 {
@@ -212,7 +212,7 @@ static void read_token(struct reading *r, const struct json *object, const char 
 	else
 		*(const char **)to = arena_dup(r->arena, text);
 }
-static const struct form token_form = { JSON_IS_TEXT, "is no text", read_token };
+static const struct form token_form = { JSON_IS_TEXT, "is not a text", read_token };
 
 /* Problems (RFC 7807; RFC 8555, 6.7) */
 
@@ -239,7 +239,7 @@ static void read_problem(struct reading *r, const struct json *object, const cha
 	const struct json *value = json_get(object, key);
 	read_one_problem(r, value, to);
 }
-static const struct form problem_form = { JSON_IS_OBJECT, "is no object", read_problem };
+static const struct form problem_form = { JSON_IS_OBJECT, "is not an object", read_problem };
 
 static void read_whole_problem(struct reading *r, const struct json *document)
 {
@@ -258,7 +258,7 @@ static void read_order_problem(struct reading *r, const struct json *object, con
 	(void)to;
 	read_whole_problem(r, value);
 }
-static const struct form order_problem_form = { JSON_IS_OBJECT, "is no object",
+static const struct form order_problem_form = { JSON_IS_OBJECT, "is not an object",
 						read_order_problem };
 
 /* Objects */
@@ -269,11 +269,11 @@ static void read_identifier(struct reading *r, const struct json *object, const 
 	const char *type = json_text(value, "type"), *name = json_text(value, "value");
 
 	if (!type || strcmp(type, "dns") != 0 || !name || !*name)
-		odd(r, "is no DNS name");
+		odd(r, "is not a DNS name");
 	else
 		*(const char **)to = object_text(r->arena, name, IDENTIFIER_MAX);
 }
-static const struct form identifier_form = { JSON_IS_OBJECT, "is no object", read_identifier };
+static const struct form identifier_form = { JSON_IS_OBJECT, "is not an object", read_identifier };
 
 static void read_challenge(struct reading *r, const struct json *object, struct offer *to)
 {
@@ -330,7 +330,7 @@ static void read_offers(struct reading *r, const struct json *object, const char
 	while (n_others-- > 0 && reply->n_offers < WIRE_OFFERS_MAX)
 		(void)add_offer(reply);
 }
-static const struct form offers_form = { JSON_IS_ARRAY, "is no list", read_offers };
+static const struct form offers_form = { JSON_IS_ARRAY, "is not a list", read_offers };
 
 #define IN_REPLY(member) offsetof(struct reply, member)
 
@@ -348,7 +348,7 @@ static void read_meta(struct reading *r, const struct json *object, const char *
 	(void)to;
 	READ_OBJECT(r, value, keys, r->reply);
 }
-static const struct form meta_form = { JSON_IS_OBJECT, "is no object", read_meta };
+static const struct form meta_form = { JSON_IS_OBJECT, "is not an object", read_meta };
 
 static void read_window(struct reading *r, const struct json *object, const char *key, void *to)
 {
@@ -361,7 +361,7 @@ static void read_window(struct reading *r, const struct json *object, const char
 	(void)to;
 	READ_OBJECT(r, value, keys, r->reply);
 }
-static const struct form window_form = { JSON_IS_OBJECT, "is no object", read_window };
+static const struct form window_form = { JSON_IS_OBJECT, "is not an object", read_window };
 
 static const struct key directory_keys[] = {
 	{ "newNonce", &url_form, IN_REPLY(directory.new_nonce), true },
@@ -429,7 +429,7 @@ int object_read(enum request_kind kind, const struct json *object, struct arena 
 	struct reading r = { .arena = arena, .reply = ret };
 
 	if (json_form(object) != JSON_IS_OBJECT)
-		return err_set(e, EBADMSG, "%s: is no object", objects[kind].name);
+		return err_set(e, EBADMSG, "%s: is not an object", objects[kind].name);
 	read_object(&r, object, objects[kind].keys, objects[kind].n_keys, ret);
 	if (kind == REQUEST_CHALLENGE && !r.odd)
 		read_challenge(&r, object, add_offer(ret));

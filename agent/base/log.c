@@ -168,7 +168,7 @@ static void tell_sum(const struct tally_sum *sum, void *data)
 	autobuf struct buf text = { 0 };
 
 	(void)data;
-	buf_printf(&text, "%zu more like this are not told one by one", sum->count);
+	buf_printf(&text, "%zu more like this are not logged one by one", sum->count);
 	list_resources(sum->resources, &text);
 	list_webspaces(sum->webspaces, &text);
 	buf_printf(&text, "; the first: %s", sum->like);

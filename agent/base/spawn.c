@@ -183,7 +183,8 @@ int spawn_open(const char *name, struct err *e)
 		if (fd < 0)
 			continue;
 		if (fstat(fd, &its) < 0 || !S_ISREG(its.st_mode) || its.st_uid != ours.st_uid)
-			return err_set(e, EPERM, "%s is no program of the owner of %s", path, us);
+			return err_set(e, EPERM, "%s is not a program of the owner of %s", path,
+				       us);
 		return take_fd(fd);
 	}
 	return err_set(e, ENOENT, "no program %s beside %s, nor in %s", name, us, places[0]);

@@ -56,7 +56,7 @@ enum found step_agent(struct patient *p, struct buf *said, struct buf *cure)
 	}
 	buf_adds(said, "runs");
 	if (seen)
-		buf_printf(said, ", told how the host is %s ago",
+		buf_printf(said, ", reported how the host is %s ago",
 			   display_age(seen, clock_wall(), age));
 	if (!json_text(p->agent, "problem"))
 		return FOUND_WELL;

@@ -68,7 +68,8 @@ static bool leads_here(const struct host *h, const struct ifaddrs *all, const ch
 	if (r != 0)
 		buf_printf(said, "%s does not resolve: %s", name, gai_strerror(r));
 	else if (!here)
-		buf_printf(said, "%s leads to %s, which is no address of this host", name, text);
+		buf_printf(said, "%s leads to %s, which is not an address of this host", name,
+			   text);
 	return here;
 }
 

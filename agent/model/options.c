@@ -204,7 +204,7 @@ const struct option options[] = {
 	  .meaning = "Which CA's rate limits are kept before they are hit. auto: Let's Encrypt's for its own directories, "
 		     "none for others." },
 	{ HOST("acme.preflight", word, acme.preflight), .preset = "\"local\"", .words = preflights,
-	  .meaning = "What is looked at before the CA is asked. local: our own listeners answer the challenge, the name has "
+	  .meaning = "What is checked before the CA is asked. local: our own listeners answer the challenge, the name has "
 		     "an address and CAA allows the CA. strict: also, an address of the name is one of this host's. off: nothing." },
 	{ HOST("acme.addresses", list, acme.addresses), .preset = "[]", .sample = "[\"192.0.2.1\", \"2001:db8::1\"]",
 	  .check = value_address, .form = "IP address",

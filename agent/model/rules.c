@@ -118,7 +118,7 @@ static void check_places(const struct rules *r, const struct host *h)
 
 	for (size_t i = 0; i < ELEMENTS(places); i++) {
 		if (strcmp(places[i].path, "/") == 0)
-			rule_broken(r, places[i].key, "the root of the host is no place for this");
+			rule_broken(r, places[i].key, "cannot be the root of the host");
 		if (i > 0 && strpbrk(places[i].path, PATH_HAS_NOT))
 			rule_broken(r, places[i].key,
 				    "%s has a character that nginx or php-fpm would misread: "

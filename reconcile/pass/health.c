@@ -27,7 +27,7 @@ int reconcile_health(const struct reconcile *r, uint64_t now_usec, struct err *e
 	uint64_t unseen = now_usec > r->seen_usec ? now_usec - r->seen_usec : 0;
 
 	if (waited > SLICE_PATIENCE)
-		return err_set(e, ETIMEDOUT, "webspaces wait to be looked at, for %u s by now",
+		return err_set(e, ETIMEDOUT, "webspaces wait to be checked, for %u s by now",
 			       seconds(waited));
 	if (!r->due_usec && full_usec && unseen > 2 * full_usec + SLICE_PATIENCE)
 		return err_set(e, ETIMEDOUT, "the last look at everything was %u s ago",

@@ -113,8 +113,8 @@ CASES = [
             ("JSON 100,000 levels deep", b"[" * 100000 + b"]" * 100000, "nested deeper than 32 levels"),
             ("a NUL in JSON", b'{"status": "pend\0ing"}', ""),
             ("JSON with bad UTF-8", b'{"status": "\xff\xfe"}', "unable to decode byte"),
-            ("a list for an object", b"[]", "is no object"),
-            ("a number for a text", b'{"status": 1, "newNonce": 1, "authorizations": 1}', "is no text"),
+            ("a list for an object", b"[]", "is not an object"),
+            ("a number for a text", b'{"status": 1, "newNonce": 1, "authorizations": 1}', "is not a text"),
         )
         for kind, reason in (("directory", DOWN), ("newOrder", REFUSED), ("authz", REFUSED))
     ],
@@ -125,7 +125,7 @@ CASES = [
     Case("a token of two letters", at("authz", tokens("ab")), REFUSED, "whose token or address is none"),
     Case("a token of 4 KiB", at("authz", tokens("A" * 4096)), REFUSED, "token is not base64url"),
     # Addresses elsewhere
-    Case("a directory of http URLs", at("directory", edit(plain_http)), DOWN, "newNonce is no https URL"),
+    Case("a directory of http URLs", at("directory", edit(plain_http)), DOWN, "newNonce is not an https URL"),
     *[
         Case(f"{key} on another host", at("directory", put(**{key: ELSEWHERE})), DOWN, "another host", times=1)
         for key in ("newNonce", "newAccount", "newOrder")
@@ -134,7 +134,7 @@ CASES = [
     Case("an order on another host", at("newOrder", header("Location", ELSEWHERE)), REFUSED, "without an address of its own"),
     Case("an order at an http URL", at("newOrder", header("Location", "http://localhost/x")), REFUSED, "without an address"),
     Case("finalize on another host", at("newOrder", put(finalize=ELSEWHERE)), REFUSED, "addresses elsewhere"),
-    Case("finalize at an http URL", at("newOrder", put(finalize="http://localhost/x")), REFUSED, "finalize is no https URL"),
+    Case("finalize at an http URL", at("newOrder", put(finalize="http://localhost/x")), REFUSED, "finalize is not an https URL"),
     Case("an authorization on another host", at("newOrder", first_of("authorizations", ELSEWHERE)), REFUSED, "elsewhere"),
     Case("a challenge on another host", at("authz", in_challenges(url=ELSEWHERE)), REFUSED, "token or address is none"),
     Case("a certificate on another host", at("order finalize", put(certificate=ELSEWHERE)), REFUSED, "addresses elsewhere"),
@@ -143,7 +143,7 @@ CASES = [
     Case("an order without Location", at("newOrder", header("Location", None)), REFUSED, "without an address of its own"),
     Case("an order without authorizations", at("newOrder", put(authorizations=[])), REFUSED, "without what it should have"),
     Case("an order without finalize", at("newOrder", put(finalize=None)), REFUSED, "finalize is missing"),
-    Case("an order of no known status", at("newOrder", put(status="pondering")), REFUSED, "is no status of RFC 8555"),
+    Case("an order of no known status", at("newOrder", put(status="pondering")), REFUSED, "is not a status of RFC 8555"),
     Case("a valid order without a certificate", at("order finalize", put(status="valid", certificate=None)), REFUSED,
          "a valid order without its certificate"),
     Case("an authorization of another name", at("authz", put(identifier={"type": "dns", "value": "bank.test"})), REFUSED,

@@ -137,7 +137,7 @@ def test_a_crowd_that_drifts_at_once_is_summed_up_and_nobody_is_lost(journal, jo
     assert len(drift) == 100
     concerned = [name for entry in sums for name in entry["WEBSPACE"]] + [entry["WEBSPACE"] for entry in drift]
     assert sorted(concerned) == names
-    assert re.search(r"^160 more like this are not told one by one: directory 160; of crowd\d+, .* and 150 more", sums[0]["MESSAGE"])
+    assert re.search(r"^160 more like this are not logged one by one: directory 160; of crowd\d+, .* and 150 more", sums[0]["MESSAGE"])
     assert {w["put_back"]["what"] for w in host.status()["webspaces"]} == {"directory chroot/tmp mode"}
 
 

@@ -89,18 +89,18 @@ static void a_directory_that_is_none_is_odd(void **state)
 {
 	(void)state;
 	odd_is(REQUEST_DIRECTORY, "{}", "directory: newNonce is missing");
-	odd_is(REQUEST_DIRECTORY, "[]", "directory: is no object");
+	odd_is(REQUEST_DIRECTORY, "[]", "directory: is not an object");
 	assert_int_equal(said(REQUEST_DIRECTORY, 200, "").error, REPLY_BROKEN);
-	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":7}", "directory: newNonce is no text");
+	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":7}", "directory: newNonce is not a text");
 	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":\"http://ca/n\"}",
-	       "directory: newNonce is no https URL");
+	       "directory: newNonce is not an https URL");
 	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":\"https://ca/a b\"}",
-	       "directory: newNonce is no https URL");
+	       "directory: newNonce is not an https URL");
 	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":\"https://ca/\\u00fc\"}",
-	       "directory: newNonce is no https URL");
+	       "directory: newNonce is not an https URL");
 	odd_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"revokeCert\":\"file:///etc/passwd\"}",
-	       "directory: revokeCert is no https URL");
-	odd_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"meta\":7}", "directory: meta is no object");
+	       "directory: revokeCert is not an https URL");
+	odd_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"meta\":7}", "directory: meta is not an object");
 	odd_is(REQUEST_DIRECTORY, "{" DIRECTORY ",\"meta\":{\"externalAccountRequired\":\"yes\"}}",
 	       "directory: externalAccountRequired is neither true nor false");
 	odd_is(REQUEST_DIRECTORY, "<html>", "JSON: line 1: '[' or '{' expected near '<'");
@@ -172,14 +172,14 @@ static void an_order_that_is_none_is_odd(void **state)
 	autobuf struct buf many = { 0 };
 
 	(void)state;
-	odd_is(REQUEST_ORDER, "{\"status\":\"lost\"}", "order: status is no status of RFC 8555");
+	odd_is(REQUEST_ORDER, "{\"status\":\"lost\"}", "order: status is not a status of RFC 8555");
 	odd_is(REQUEST_ORDER, "{\"status\":\"valid\"}", "order: authorizations is missing");
 	odd_is(REQUEST_ORDER, "{\"status\":\"valid\",\"authorizations\":[7]}",
-	       "order: authorizations has an item that is no https URL");
+	       "order: authorizations has an item that is not an https URL");
 	odd_is(REQUEST_ORDER, "{\"status\":\"valid\",\"authorizations\":{}}",
-	       "order: authorizations is no list");
-	odd_is(REQUEST_ORDER, ORDER(",\"expires\":7"), "order: expires is no text");
-	odd_is(REQUEST_ORDER, ORDER(",\"error\":\"x\""), "order: error is no object");
+	       "order: authorizations is not a list");
+	odd_is(REQUEST_ORDER, ORDER(",\"expires\":7"), "order: expires is not a text");
+	odd_is(REQUEST_ORDER, ORDER(",\"error\":\"x\""), "order: error is not an object");
 	buf_adds(&many, "{\"status\":\"valid\",\"authorizations\":[");
 	for (int i = 0; i < 101; i++)
 		buf_printf(&many, "%s\"https://ca/%d\"", i ? "," : "", i);
@@ -235,7 +235,7 @@ static void an_authorization_that_is_none_is_odd(void **state)
 	odd_is(REQUEST_AUTHORIZATION, AUTHORIZATION("7"), "authorization: type is missing");
 	odd_is(REQUEST_AUTHORIZATION,
 	       "{\"status\":\"pending\",\"identifier\":{\"type\":\"ip\",\"value\":\"::1\"}}",
-	       "authorization: identifier is no DNS name");
+	       "authorization: identifier is not a DNS name");
 	for (int i = 0; i < 9; i++)
 		buf_printf(&many, "%s" CHALLENGE("http-01", "t"), i ? "," : "");
 	autofree char *body = memory_printf(AUTHORIZATION("%s"), many.data);
@@ -271,7 +271,7 @@ static void renewal_information_has_a_window_if_it_can_be_read(void **state)
 	assert_string_equal(r.explanation, "https://ca/w");
 	odd_is(REQUEST_RENEWAL_INFO, "{}", "renewalInfo: suggestedWindow is missing");
 	odd_is(REQUEST_RENEWAL_INFO, "{\"suggestedWindow\":{\"start\":7}}",
-	       "renewalInfo: start is no text");
+	       "renewalInfo: start is not a text");
 }
 
 static void a_failure_has_a_problem_if_it_came_as_json(void **state)
@@ -427,7 +427,7 @@ static void an_answer_too_large_for_the_line_says_so(void **state)
 	assert_int_equal(reply_decode(packet.data, packet.len, &r, NULL), 0);
 	assert_int_equal(r.id, 6);
 	assert_int_equal(r.error, REPLY_ODD);
-	assert_string_equal(r.text, "an answer too large to be told");
+	assert_string_equal(r.text, "an answer too large to be sent");
 	free(detail);
 	free(path);
 }

@@ -228,7 +228,7 @@ static void its_end_is_told_as_it_was(void **state)
 	} cases[] = {
 		{ "crash", "the worker was killed by signal 11" },
 		{ "close", "the worker ended: it closed the line" },
-		{ "garbage", "the worker ended: it said what is no message" },
+		{ "garbage", "the worker ended: it sent something that is not a message" },
 	};
 
 	(void)state;
@@ -305,7 +305,7 @@ static void what_no_message_can_say_is_broken_and_stops_nobody(void **state)
 	good = ask("ok");
 	wait_for(good);
 	assert_int_equal(bad->calls, 1);
-	broken_is(bad, "the request has a text that cannot be told to the worker");
+	broken_is(bad, "the request has a text that cannot be sent to the worker");
 	assert_int_equal(good->error, REPLY_OK);
 	link_drop(line, ask_with("ok", "a\nb", on_reply)->id);
 	quiet(50000);

@@ -396,7 +396,7 @@ static void a_pass_that_does_not_get_through_is_seen(void **state)
 	reconcile_look(r, "alice");
 	assert_int_equal(reconcile_health(r, clock_usec(), &e), 0);
 	assert_int_equal(reconcile_health(r, clock_usec() + 31 * USEC_PER_SEC, &e), -ETIMEDOUT);
-	assert_non_null(strstr(e.text, "wait to be looked at, for 3"));
+	assert_non_null(strstr(e.text, "wait to be checked, for 3"));
 	run();
 	assert_int_equal(reconcile_health(r, clock_usec() + 31 * USEC_PER_SEC, &e), 0);
 
