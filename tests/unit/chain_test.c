@@ -488,11 +488,11 @@ static void a_leaf_is_of_this_key_and_of_exactly_these_names(void **state)
 		{ "a name of the wildcard",
 		  { .names = "DNS:a.example.org,DNS:x.b.example.org" },
 		  "was not asked for" },
-		{ "an address", { .names = WANTED_NAMES ",IP:127.0.0.1" }, "no host name" },
+		{ "an address", { .names = WANTED_NAMES ",IP:127.0.0.1" }, "not a host name" },
 		{ "a mail address",
 		  { .names = WANTED_NAMES ",email:a@a.example.org" },
-		  "no host name" },
-		{ "a URL", { .names = "URI:https://a.example.org/" }, "no host name" },
+		  "not a host name" },
+		{ "a URL", { .names = "URI:https://a.example.org/" }, "not a host name" },
 		{ "no names", { .names = "" }, "lacks the name a.example.org" },
 		{ "the name as subject only",
 		  { .names = "", .subject = "a.example.org" },
@@ -580,7 +580,7 @@ static void a_nul_in_a_name_does_not_shorten_it(void **state)
 	GENERAL_NAMES_free(list);
 	X509_sign(x, keys[MIDDLE], EVP_sha256());
 	write_pem(x, &chain);
-	assert_refused("NUL in a name", pem_of(&chain), "no host name");
+	assert_refused("NUL in a name", pem_of(&chain), "not a host name");
 }
 
 static void an_rsa_keys_chain_is_checked_like_others(void **state)
