@@ -191,7 +191,7 @@ const struct verb doctor_verb = {
 		"agent\n"
 		"runs, and changes nothing:\n"
 		"\n"
-		"    + agent       runs, reported how the host is 12 s ago\n"
+		"    + agent       runs, last report 12 s ago\n"
 		"    + file        /etc/webspaces.d/alice.conf is root's own\n"
 		"    - mounts      srv/media: source /srv/media does not exist\n"
 		"                  → nothing of others is ever touched: put that right by hand, …\n"

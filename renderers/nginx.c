@@ -129,9 +129,9 @@ static int check_site(const struct webspace *webspace, const struct site *site,
 	if (quote_word(&text, webspace->name) < 0 || *webspace->name == '.')
 		return err_set(e, EINVAL, "the name cannot be part of a path");
 	if (facts->certificate && check_dir(facts->certificate_dir) < 0)
-		return err_set(e, EINVAL, "there is no place of the certificate");
+		return err_set(e, EINVAL, "the certificate has no valid directory");
 	if (facts->certificate && facts->rsa_dir && check_dir(facts->rsa_dir) < 0)
-		return err_set(e, EINVAL, "there is no place of the RSA certificate");
+		return err_set(e, EINVAL, "the RSA certificate has no valid directory");
 	return *site->root ? name_check_relative(site->root, e) : 0;
 }
 

@@ -115,7 +115,7 @@ static void read_url(struct reading *r, const struct json *object, const char *k
 	else
 		*(const char **)to = arena_dup(r->arena, text);
 }
-static const struct form url_form = { JSON_IS_TEXT, "is not a text", read_url };
+static const struct form url_form = { JSON_IS_TEXT, "is not a string", read_url };
 
 /* For a person to look at; it is never followed, and an unusable one is left out. */
 static void read_link(struct reading *r, const struct json *object, const char *key, void *to)
@@ -125,14 +125,14 @@ static void read_link(struct reading *r, const struct json *object, const char *
 	if (is_url(text))
 		*(const char **)to = arena_dup(r->arena, text);
 }
-static const struct form link_form = { JSON_IS_TEXT, "is not a text", read_link };
+static const struct form link_form = { JSON_IS_TEXT, "is not a string", read_link };
 
 static void read_time(struct reading *r, const struct json *object, const char *key, void *to)
 {
 	(void)r;
 	*(int64_t *)to = header_rfc3339(json_text(object, key));
 }
-static const struct form time_form = { JSON_IS_TEXT, "is not a text", read_time };
+static const struct form time_form = { JSON_IS_TEXT, "is not a string", read_time };
 
 static void read_status(struct reading *r, const struct json *object, const char *key, void *to)
 {
@@ -150,7 +150,7 @@ static void read_status(struct reading *r, const struct json *object, const char
 		}
 	odd(r, "is not a status of RFC 8555");
 }
-static const struct form status_form = { JSON_IS_TEXT, "is not a text", read_status };
+static const struct form status_form = { JSON_IS_TEXT, "is not a string", read_status };
 
 static void read_flag(struct reading *r, const struct json *object, const char *key, void *to)
 {
@@ -176,7 +176,7 @@ static void read_urls(struct reading *r, const struct json *object, const char *
 			array->items[array->count++] = arena_dup(r->arena, text);
 	}
 }
-static const struct form urls_form = { JSON_IS_ARRAY, "is not a list", read_urls };
+static const struct form urls_form = { JSON_IS_ARRAY, "is not an array", read_urls };
 
 /* Lists that are only shown or searched: the first WIRE_OFFERS_MAX. */
 static void add_text(struct reading *r, const char *text, struct text_array *to)
@@ -191,7 +191,7 @@ static void read_texts(struct reading *r, const struct json *object, const char 
 	for (size_t i = 0; i < json_count(value); i++)
 		add_text(r, json_text_at(value, i), to);
 }
-static const struct form texts_form = { JSON_IS_ARRAY, "is not a list", read_texts };
+static const struct form texts_form = { JSON_IS_ARRAY, "is not an array", read_texts };
 
 static void read_keys(struct reading *r, const struct json *object, const char *key, void *to)
 {
@@ -212,7 +212,7 @@ static void read_token(struct reading *r, const struct json *object, const char 
 	else
 		*(const char **)to = arena_dup(r->arena, text);
 }
-static const struct form token_form = { JSON_IS_TEXT, "is not a text", read_token };
+static const struct form token_form = { JSON_IS_TEXT, "is not a string", read_token };
 
 /* Problems (RFC 7807; RFC 8555, 6.7) */
 
@@ -330,7 +330,7 @@ static void read_offers(struct reading *r, const struct json *object, const char
 	while (n_others-- > 0 && reply->n_offers < WIRE_OFFERS_MAX)
 		(void)add_offer(reply);
 }
-static const struct form offers_form = { JSON_IS_ARRAY, "is not a list", read_offers };
+static const struct form offers_form = { JSON_IS_ARRAY, "is not an array", read_offers };
 
 #define IN_REPLY(member) offsetof(struct reply, member)
 

@@ -56,8 +56,7 @@ enum found step_agent(struct patient *p, struct buf *said, struct buf *cure)
 	}
 	buf_adds(said, "runs");
 	if (seen)
-		buf_printf(said, ", reported how the host is %s ago",
-			   display_age(seen, clock_wall(), age));
+		buf_printf(said, ", last report %s ago", display_age(seen, clock_wall(), age));
 	if (!json_text(p->agent, "problem"))
 		return FOUND_WELL;
 	buf_printf(said, "; %s", json_text(p->agent, "problem"));

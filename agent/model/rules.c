@@ -82,7 +82,9 @@ static void check_listeners(const struct rules *r, const struct host *h)
 	const struct text_list *http = &h->nginx.http, *https = &h->nginx.https;
 
 	if (http->count == 0)
-		rule_broken(r, "nginx.http", "there is no address: ACME and redirects need HTTP");
+		rule_broken(r, "nginx.http",
+			    "is empty: ACME and redirects need HTTP; write at least one address, "
+			    "as in [\"0.0.0.0:80\"]");
 	if (has_twice(http))
 		rule_broken(r, "nginx.http", "has an address twice");
 	if (has_twice(https))
@@ -100,7 +102,8 @@ static void check_listeners(const struct rules *r, const struct host *h)
 			"least %d",
 			h->nginx.worker_connections, CONNECTIONS_LEAST);
 	if (h->nginx.tls_protocols.count == 0)
-		rule_broken(r, "nginx.tls_protocols", "there is no protocol");
+		rule_broken(r, "nginx.tls_protocols",
+			    "is empty; write [\"TLSv1.2\", \"TLSv1.3\"] or leave it out");
 }
 
 /* nginx takes variables and patterns where it takes paths, php-fpm ends words at quotes, blanks and colons. */

@@ -251,7 +251,7 @@ int namespace_require(const struct host *host, struct err *e)
 	r = check_owner(dir, e);
 	return r < 0 ? err_in(e, "mount namespace")
 		     : err_set(e, ENOENT,
-			       "mount namespace: there is none at %s/mnt; webspaces-ns.service "
+			       "mount namespace: %s/mnt does not exist; webspaces-ns.service "
 			       "makes it",
 			       dir);
 }

@@ -114,7 +114,7 @@ CASES = [
             ("a NUL in JSON", b'{"status": "pend\0ing"}', ""),
             ("JSON with bad UTF-8", b'{"status": "\xff\xfe"}', "unable to decode byte"),
             ("a list for an object", b"[]", "is not an object"),
-            ("a number for a text", b'{"status": 1, "newNonce": 1, "authorizations": 1}', "is not a text"),
+            ("a number for a text", b'{"status": 1, "newNonce": 1, "authorizations": 1}', "is not a string"),
         )
         for kind, reason in (("directory", DOWN), ("newOrder", REFUSED), ("authz", REFUSED))
     ],
@@ -122,7 +122,7 @@ CASES = [
     Case("a token that is a path", at("authz", tokens("../../../../etc/passwd")), REFUSED, "token is not base64url"),
     Case("a token ../x", at("authz", tokens("../x")), REFUSED, "token is not base64url"),
     Case("an empty token", at("authz", tokens("")), REFUSED, "token is not base64url"),
-    Case("a token of two letters", at("authz", tokens("ab")), REFUSED, "whose token or address is none"),
+    Case("a token of two letters", at("authz", tokens("ab")), REFUSED, "without a valid token or address"),
     Case("a token of 4 KiB", at("authz", tokens("A" * 4096)), REFUSED, "token is not base64url"),
     # Addresses elsewhere
     Case("a directory of http URLs", at("directory", edit(plain_http)), DOWN, "newNonce is not an https URL"),
@@ -136,7 +136,7 @@ CASES = [
     Case("finalize on another host", at("newOrder", put(finalize=ELSEWHERE)), REFUSED, "addresses elsewhere"),
     Case("finalize at an http URL", at("newOrder", put(finalize="http://localhost/x")), REFUSED, "finalize is not an https URL"),
     Case("an authorization on another host", at("newOrder", first_of("authorizations", ELSEWHERE)), REFUSED, "elsewhere"),
-    Case("a challenge on another host", at("authz", in_challenges(url=ELSEWHERE)), REFUSED, "token or address is none"),
+    Case("a challenge on another host", at("authz", in_challenges(url=ELSEWHERE)), REFUSED, "without a valid token or address"),
     Case("a certificate on another host", at("order finalize", put(certificate=ELSEWHERE)), REFUSED, "addresses elsewhere"),
     # What is not there
     Case("an account without Location", at("newAccount", header("Location", None)), DOWN, "does not say where our account is", times=1),

@@ -91,7 +91,7 @@ static void a_directory_that_is_none_is_odd(void **state)
 	odd_is(REQUEST_DIRECTORY, "{}", "directory: newNonce is missing");
 	odd_is(REQUEST_DIRECTORY, "[]", "directory: is not an object");
 	assert_int_equal(said(REQUEST_DIRECTORY, 200, "").error, REPLY_BROKEN);
-	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":7}", "directory: newNonce is not a text");
+	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":7}", "directory: newNonce is not a string");
 	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":\"http://ca/n\"}",
 	       "directory: newNonce is not an https URL");
 	odd_is(REQUEST_DIRECTORY, "{\"newNonce\":\"https://ca/a b\"}",
@@ -177,8 +177,8 @@ static void an_order_that_is_none_is_odd(void **state)
 	odd_is(REQUEST_ORDER, "{\"status\":\"valid\",\"authorizations\":[7]}",
 	       "order: authorizations has an item that is not an https URL");
 	odd_is(REQUEST_ORDER, "{\"status\":\"valid\",\"authorizations\":{}}",
-	       "order: authorizations is not a list");
-	odd_is(REQUEST_ORDER, ORDER(",\"expires\":7"), "order: expires is not a text");
+	       "order: authorizations is not an array");
+	odd_is(REQUEST_ORDER, ORDER(",\"expires\":7"), "order: expires is not a string");
 	odd_is(REQUEST_ORDER, ORDER(",\"error\":\"x\""), "order: error is not an object");
 	buf_adds(&many, "{\"status\":\"valid\",\"authorizations\":[");
 	for (int i = 0; i < 101; i++)
@@ -271,7 +271,7 @@ static void renewal_information_has_a_window_if_it_can_be_read(void **state)
 	assert_string_equal(r.explanation, "https://ca/w");
 	odd_is(REQUEST_RENEWAL_INFO, "{}", "renewalInfo: suggestedWindow is missing");
 	odd_is(REQUEST_RENEWAL_INFO, "{\"suggestedWindow\":{\"start\":7}}",
-	       "renewalInfo: start is not a text");
+	       "renewalInfo: start is not a string");
 }
 
 static void a_failure_has_a_problem_if_it_came_as_json(void **state)

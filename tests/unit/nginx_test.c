@@ -182,7 +182,7 @@ static void a_certificate_lies_below_the_live_ones(void **state)
 		int r = nginx_fragment(&fixture_host, &w, &facts, sections, &e);
 
 		assert_int_equal(r, i % 2 && !dir ? 0 : -EINVAL);
-		assert_true(r == 0 || strstr(e.text, "no place of the"));
+		assert_true(r == 0 || strstr(e.text, "no valid directory"));
 		for (s = 0; s < RENDER_SECTIONS; s++)
 			buf_clear(&sections[s]);
 	}
