@@ -7,7 +7,6 @@
  * Signals of the terminal are for its group in the front. A process of the user's may make ours that
  * group; so only those of the parent count.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>

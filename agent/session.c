@@ -1,10 +1,8 @@
 /* Following a command: see session.h. */
 #include "agent/session.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,7 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/spawn.h"

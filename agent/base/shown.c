@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/base/memory.h"
 #include "agent/base/own.h"
 #include "agent/base/utf8.h"
 
